@@ -1,0 +1,1 @@
+"""pdk: small, wire-compatible Pachyderm, Determined and KServe servers for one machine."""

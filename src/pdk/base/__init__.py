@@ -1,0 +1,1 @@
+"""Ids, clock and error categories; imports nothing of pdk."""

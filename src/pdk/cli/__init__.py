@@ -1,0 +1,1 @@
+"""The `pdk` command; the only place for environment, terminal and exit codes."""

@@ -1,0 +1,1 @@
+"""SQLite: connections in WAL mode, transactions, migrations."""

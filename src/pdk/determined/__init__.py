@@ -1,0 +1,1 @@
+"""The Determined master, wire-compatible with Determined 0.38.1."""

@@ -1,0 +1,1 @@
+"""The master's REST routes; they only translate."""

@@ -1,0 +1,1 @@
+"""Experiments, trials, checkpoints, registry and logs."""

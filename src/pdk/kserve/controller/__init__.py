@@ -1,0 +1,1 @@
+"""Brings InferenceServices to their spec."""

@@ -1,0 +1,1 @@
+"""Revisions: storage initializer, TorchServe process, routes."""

@@ -1,0 +1,1 @@
+"""Kubernetes objects with resourceVersion, watch history and pod logs."""

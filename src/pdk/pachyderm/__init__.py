@@ -1,0 +1,1 @@
+"""pachd: PFS and PPS, wire-compatible with Pachyderm 2.12."""

@@ -1,0 +1,1 @@
+"""Pipelines, jobs, datums, secrets and logs."""

@@ -1,0 +1,1 @@
+"""pachd's tables."""

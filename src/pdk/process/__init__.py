@@ -1,0 +1,1 @@
+"""Child processes: start, mount namespace, output, time-out, kill the whole tree."""

@@ -1,0 +1,1 @@
+"""Composition root: settings, start, stop and supervise the three servers."""

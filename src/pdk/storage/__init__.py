@@ -1,0 +1,1 @@
+"""Content-addressed chunks, file sets, reference tracking, garbage collection."""

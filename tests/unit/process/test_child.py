@@ -1,0 +1,118 @@
+"""Children: output, mount namespaces, trees that end, leftovers."""
+
+import os
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from pdk.process import tree
+from pdk.process.child import ChildSpec, Mount, SubprocessLauncher, end_adopted, namespaces_available, reap_leftovers
+
+ENV = {"PATH": os.environ["PATH"]}
+
+
+def spec(tmp_path, script, **more):
+    return ChildSpec(f"test/{uuid.uuid4().hex}", ["/bin/sh", "-c", script], ENV, tmp_path, **more)
+
+
+def test_output_comes_line_by_line_with_its_stream(tmp_path):
+    lines = []
+    child = SubprocessLauncher().start(
+        spec(tmp_path, "cat; echo oops >&2; exit 3", stdin=b"a\nb\n"), lambda s, t: lines.append((s, t))
+    )
+    assert child.wait(10) == 3
+    assert sorted(lines) == [("stderr", "oops"), ("stdout", "a"), ("stdout", "b")]
+
+
+def test_stdin_that_nobody_reads_is_no_error(tmp_path):
+    child = SubprocessLauncher().start(spec(tmp_path, "exit 0", stdin=b"x" * 1_000_000))
+    assert child.wait(10) == 0
+
+
+def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(tmp_path):
+    assert namespaces_available() is None
+    source = tmp_path / "source"
+    (source / "in").mkdir(parents=True)
+    (source / "in" / "x").write_text("hello")
+    models = tmp_path / "models"
+    models.mkdir()
+    lines = []
+    child = SubprocessLauncher().start(
+        spec(
+            tmp_path,
+            "cat /pfs/in/x && mkdir /pfs/out && echo made > /pfs/out/y && ls -d /mnt/models /usr && pwd; touch /mnt/models/z",
+            mounts=[Mount(source, "/pfs"), Mount(models, "/mnt/models", read_only=True)],
+        ),
+        lambda s, t: lines.append(t),
+    )
+    assert child.wait(10) == 1
+    assert [*lines[:3]] == ["hello", "/mnt/models", "/usr"] or "hello" in lines[0]
+    assert str(tmp_path) in lines
+    assert any("Read-only" in line for line in lines)
+    assert (source / "out" / "y").read_text() == "made\n"
+    assert not Path("/pfs/in").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root is needed to become an ordinary user")
+def test_namespace_without_root(tmp_path):
+    script = Path(__file__).parents[3] / "src/pdk/process/namespace_main.py"
+    work = Path(f"/tmp/pdk-user-{uuid.uuid4().hex[:8]}")
+    (work / "pfs").mkdir(parents=True)
+    (work / "root").mkdir()
+    subprocess.run(["chown", "-R", "65534:65534", str(work)], check=True)
+    order = f'{{"root": "{work}/root", "mounts": [["{work}/pfs", "/pfs", false]], "cwd": "/pfs", "argv": ["sh", "-c", "id -u; echo ok > /pfs/y"]}}'
+    result = subprocess.run(
+        ["/usr/bin/python3", "-I", "-S", "-c", f"exec(compile({script.read_text()!r}, 'ns', 'exec'))", order],
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        check=False,
+    )
+    assert result.stderr == ""
+    assert result.stdout == "65534\n"
+    assert (work / "pfs" / "y").read_text() == "ok\n"
+    subprocess.run(["rm", "-rf", str(work)], check=True)
+
+
+def test_the_whole_tree_ends_with_the_child(tmp_path):
+    pids = tmp_path / "pids"
+    child = SubprocessLauncher().start(spec(tmp_path, f"setsid sleep 300 & echo $! > {pids}; sleep 300"))
+    deadline = time.monotonic() + 5
+    while not (pids.exists() and pids.read_text().strip()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    marked = tree.find_marked(lambda m: m == child.marker)
+    assert len(marked) >= 2
+    child.kill()
+    assert child.wait(5) == -9
+    assert all(tree.identify(pid) is None for pid in marked)
+
+
+def test_leftovers_of_a_killed_server_are_found_by_marker(tmp_path):
+    prefix = f"left-{uuid.uuid4().hex}/"
+    process = subprocess.Popen(
+        ["sleep", "300"], env={**ENV, tree.MARKER_VARIABLE: prefix + "x"}, start_new_session=True
+    )
+    identity = tree.identify(process.pid)
+    assert identity is not None
+    assert tree.is_alive(identity)
+    assert reap_leftovers(prefix) == 1
+    assert process.wait(5) == -9
+    end_adopted(identity, prefix + "x", grace=0.1)
+
+
+def test_missing_command_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        SubprocessLauncher().start(ChildSpec("test/x", ["no-such-command"], ENV, tmp_path))
+
+
+def test_log_file_takes_both_streams(tmp_path):
+    log = tmp_path / "log"
+    child = SubprocessLauncher().start(spec(tmp_path, "echo a; echo b >&2", log_path=log))
+    assert child.wait(10) == 0
+    assert sorted(log.read_text().split()) == ["a", "b"]
