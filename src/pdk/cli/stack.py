@@ -1,0 +1,110 @@
+"""`pdk up`, `down`, `env`, `serve` and `supervise`: the life of the stack."""
+
+import logging
+import os
+import shlex
+
+import click
+
+from pdk.base.errors import PdkError
+from pdk.stack import clients, runfile, supervisor
+from pdk.stack import serve as servers
+from pdk.stack import settings as stack_settings
+from pdk.stack.settings import SYSTEMS, Settings
+
+START_TIMEOUT_SECONDS = 60.0
+
+
+def _load() -> Settings:
+    return stack_settings.load(os.environ)
+
+
+@click.command()
+@click.option("--only", "systems", multiple=True, type=click.Choice(SYSTEMS), help="Start only these; default: all.")
+@click.option("--foreground", is_flag=True, help="Stay in this terminal until interrupted.")
+def up(systems: tuple[str, ...], foreground: bool) -> None:
+    """Start the servers and wait until they answer; does nothing when they run already.
+
+    Example: pdk up && eval "$(pdk env)" && det user whoami
+    """
+    chosen = systems or SYSTEMS
+    settings = _load()
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if foreground:
+        _supervise(settings, chosen)
+        return
+    if runfile.read(settings.run_dir, supervisor.SUPERVISOR) is None:
+        supervisor.start_detached(settings, dict(os.environ), chosen)
+    try:
+        runs = supervisor.wait_ready(settings, chosen, START_TIMEOUT_SECONDS)
+    except PdkError:
+        supervisor.stop(settings)
+        raise
+    for line in addresses(settings, runs):
+        click.echo(line)
+
+
+def addresses(settings: Settings, runs: dict[str, runfile.RunFile]) -> list[str]:
+    """Return one line per address of the running systems."""
+    host, lines = settings.host, []
+    if run := runs.get("pachyderm"):
+        lines.append(f"pachd       grpc://{host}:{run.ports['grpc']}   S3 gateway http://{host}:{run.ports['s3']}")
+    if run := runs.get("determined"):
+        lines.append(f"determined  http://{host}:{run.ports['http']}")
+    if run := runs.get("kserve"):
+        lines.append(f"kubernetes  https://{host}:{run.ports['https']}   ingress http://{host}:{run.ports['ingress']}")
+    return lines
+
+
+@click.command()
+def down() -> None:
+    """Stop the servers and everything they started; data stays.
+
+    Example: pdk down
+    """
+    settings = _load()
+    click.echo("stopped" if supervisor.stop(settings) else f"nothing of {settings.home} was running")
+
+
+@click.command()
+def env() -> None:
+    """Print the variables that point pachctl, det, kubectl and the SDKs at this stack.
+
+    Example: eval "$(pdk env)"
+    """
+    settings = _load()
+    run = runfile.read(settings.run_dir, "determined")
+    port = run.ports["http"] if run is not None else settings.master_port
+    variables = clients.environment(settings.kubeconfig, settings.pachyderm_config, port, settings.host)
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@click.command()
+@click.argument("system", type=click.Choice(SYSTEMS))
+def serve(system: str) -> None:
+    """Run one server in this terminal, without restarts.
+
+    Example: pdk serve determined
+    """
+    _log_to_stderr()
+    servers.serve(system, _load(), dict(os.environ))
+
+
+@click.command(hidden=True)
+@click.argument("systems", nargs=-1, type=click.Choice(SYSTEMS))
+def supervise(systems: tuple[str, ...]) -> None:
+    """Keep the servers running (started by `pdk up`).
+
+    Example: pdk supervise pachyderm determined kserve
+    """
+    _supervise(_load(), systems or SYSTEMS)
+
+
+def _supervise(settings: Settings, systems: tuple[str, ...]) -> None:
+    _log_to_stderr()
+    supervisor.Supervisor(settings, dict(os.environ), systems).run()
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -1,0 +1,136 @@
+"""`pdk status`: what runs, what every pipeline did last and why, what serves; through the official clients.
+
+Works on any mix of this stack and real systems: pachd as every command finds it (see `connect`), the master from
+`DET_MASTER`, the cluster from `KUBECONFIG`; this stack's own where those are not set.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import grpc
+import kubernetes
+from determined.experimental import Determined
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import pfs, pps
+
+from pdk.base.errors import PdkError
+from pdk.cli import connect, printing
+from pdk.cli.stack import addresses
+from pdk.stack import runfile
+from pdk.stack.settings import SYSTEMS, Settings
+
+SHOWN_EXPERIMENTS = 5
+
+
+@click.command()
+@click.option("--project", help="Only pipelines of this project; default: all.")
+def status(project: str | None) -> None:
+    """Show the servers, the last job of every pipeline with its reason, experiments and InferenceServices.
+
+    Example: pdk status
+    """
+    settings = connect.load_settings()
+    click.echo("SERVERS")
+    for line in _servers(settings):
+        click.echo(f"  {line}")
+    _section("PIPELINES", lambda: _pipelines(connect.pachd(), project))
+    _section("EXPERIMENTS", lambda: _experiments(settings))
+    _section("INFERENCESERVICES", lambda: _inference_services(settings))
+
+
+def _section(title: str, lines: Callable[[], Iterator[str]]) -> None:
+    click.echo(f"\n{title}")
+    try:
+        for line in lines():
+            click.echo(f"  {line}")
+    except grpc.RpcError as error:
+        click.echo(f"  not available: {error.details()}")  # type: ignore[attr-defined]
+    except (
+        PdkError,
+        ConnectionError,
+        OSError,
+        kubernetes.client.ApiException,
+        kubernetes.config.ConfigException,
+    ) as error:
+        click.echo(f"  not available: {error}")
+
+
+def _servers(settings: Settings) -> Iterator[str]:
+    runs = {system: run for system in SYSTEMS if (run := runfile.read(settings.run_dir, system)) is not None}
+    yield from addresses(settings, runs)
+    missing = [system for system in SYSTEMS if system not in runs]
+    if missing:
+        yield f"not running: {', '.join(missing)}   (pdk up; pdk logs --server {missing[0]})"
+
+
+def _pipelines(client: Client, project: str | None) -> Iterator[str]:
+    wanted = [pfs.Project(name=project)] if project else None
+    rows, reasons = [], []
+    for info in client.pps.list_pipeline(projects=wanted):
+        job = next(iter(client.pps.list_job(pipeline=info.pipeline, history=-1, number=1)), None)
+        name = f"{info.pipeline.project.name}/{info.pipeline.name}"
+        state = printing.state(pps.PipelineState(info.state).name or "")
+        if job is None:
+            rows.append((name, state, "-", "-", "-"))
+            continue
+        job_state = printing.state(pps.JobState(job.state).name or "")
+        rows.append((name, state, job.job.id, job_state, printing.duration(job.started, job.finished)))
+        for reason in filter(None, (info.reason, job.reason)):
+            reasons.append(f"{name}: {reason}")
+    yield from printing.table(("pipeline", "state", "last job", "job state", "took"), rows).splitlines()
+    for reason in reasons:
+        yield ""
+        yield from reason.splitlines()
+
+
+def _experiments(settings: Settings) -> Iterator[str]:
+    client = Determined(
+        master=_master(settings),
+        user=os.environ.get("DET_USER") or "determined",
+        password=os.environ.get("DET_PASS") or "",
+    )
+    experiments = sorted(client.list_experiments(), key=lambda e: e.id, reverse=True)[:SHOWN_EXPERIMENTS]
+    rows = [
+        (str(e.id), e.name or "", str(e.state.value).removeprefix("STATE_"), f"{100 * (e.progress or 0):.0f}%")
+        for e in experiments
+    ]
+    yield from printing.table(("id", "name", "state", "progress"), rows).splitlines()
+
+
+def _master(settings: Settings) -> str:
+    if address := os.environ.get("DET_MASTER"):
+        return address
+    run = runfile.read(settings.run_dir, "determined")
+    return f"http://{settings.host}:{run.ports['http'] if run else settings.master_port}"
+
+
+def _inference_services(settings: Settings) -> Iterator[str]:
+    kubernetes.config.load_kube_config(config_file=os.environ.get("KUBECONFIG") or str(settings.kubeconfig))
+    api = kubernetes.client.CustomObjectsApi()
+    found = api.list_cluster_custom_object("serving.kserve.io", "v1beta1", "inferenceservices")["items"]
+    rows: list[tuple[str, ...]] = []
+    reasons: list[str] = []
+    for item in found:
+        meta, state = item["metadata"], item.get("status", {})
+        conditions = {c["type"]: c for c in state.get("conditions", [])}
+        ready = conditions.get("Ready", {})
+        predictor = state.get("components", {}).get("predictor", {})
+        name = f"{meta['namespace']}/{meta['name']}"
+        rows.append(
+            (name, ready.get("status", "Unknown"), state.get("url", "-"), predictor.get("latestReadyRevision", "-"))
+        )
+        if ready.get("status") != "True":
+            reasons.extend(_why_not_ready(name, ready, state))
+    yield from printing.table(("name", "ready", "url", "serving revision"), rows).splitlines()
+    yield from reasons
+
+
+def _why_not_ready(name: str, ready: dict[str, Any], state: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    yield f"{name}: {ready.get('reason', '')} {ready.get('message', '')}".rstrip()
+    failure = state.get("modelStatus", {}).get("lastFailureInfo")
+    if failure:
+        yield f"{failure.get('reason', '')}:"
+        yield from str(failure.get("message", "")).splitlines()

@@ -1,0 +1,47 @@
+"""Runs one server in this process until it is told to stop; each system has its own composition module.
+
+Called by `pdk serve <system>`. Only the module of the system that is served is imported.
+"""
+
+import importlib
+import signal
+import threading
+from collections.abc import Mapping
+from typing import Protocol
+
+from pdk.stack import runfile
+from pdk.stack.settings import Settings
+
+COMPOSITIONS = {
+    "pachyderm": "pdk.stack.pachyderm",
+    "determined": "pdk.stack.determined",
+    "kserve": "pdk.stack.kserve",
+}
+
+
+class RunningServer(Protocol):
+    """What a composition module's `start` returns."""
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports it listens on, by purpose."""
+        ...
+
+    def stop(self) -> None:
+        """Stop listening and end the work loops; state on disk is complete at any time."""
+        ...
+
+
+def serve(system: str, settings: Settings, environment: Mapping[str, str]) -> None:
+    """Start `system`, say where it listens in its run file, and stop it on SIGTERM or SIGINT (main thread only)."""
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, lambda *_: stopping.set())
+    composition = importlib.import_module(COMPOSITIONS[system])
+    server: RunningServer = composition.start(settings, environment)
+    runfile.write(settings.run_dir, system, server.ports)
+    try:
+        stopping.wait()
+    finally:
+        runfile.remove(settings.run_dir, system)
+        server.stop()

@@ -1,0 +1,110 @@
+"""The structure the design asks for: layers, sizes, who may touch what."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CODE_FOLDERS = ("src", "containers", "experiment", "sample-data", "scripts", "bench")
+
+
+def python_files(*folders):
+    return sorted(
+        p for folder in folders for p in (ROOT / folder).rglob("*.py") if not {"__pycache__", "build"} & set(p.parts)
+    )
+
+
+CODE = python_files(*CODE_FOLDERS)
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+
+
+def functions(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_the_dependency_rule_holds():
+    lint = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run([lint], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_pipeline_never_imports_pdk():
+    for path in python_files("containers", "experiment", "sample-data"):
+        assert not [name for name in imports(path) if name.split(".")[0] == "pdk"], path
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_stay_small(path):
+    assert path.read_text().count("\n") <= 600
+    too_long = [f"{f.name}:{f.lineno}" for f in functions(path) if f.end_lineno - f.lineno + 1 > 60]
+    assert not too_long
+
+
+def test_nine_of_ten_files_are_at_most_400_lines():
+    lengths = sorted(path.read_text().count("\n") for path in CODE)
+    assert lengths[int(len(lengths) * 0.9)] <= 400
+
+
+def test_functions_are_short():
+    lengths = sorted(f.end_lineno - f.lineno + 1 for path in python_files("src") for f in functions(path))
+    assert lengths[len(lengths) // 2] <= 10
+    assert lengths[int(len(lengths) * 0.9)] <= 30
+
+
+def test_only_the_cli_reads_the_environment():
+    pattern = re.compile(r"os\.environ|os\.getenv|environ\.get")
+    for path in python_files("src"):
+        if "cli" not in path.relative_to(ROOT / "src/pdk").parts:
+            assert not pattern.search(path.read_text()), f"{path}: take it as an argument instead"
+
+
+def test_no_error_is_swallowed():
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler):
+                broad = node.type is None or (
+                    isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")
+                )
+                only_pass = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
+                assert not (broad and only_pass), f"{path}:{node.lineno}"
+
+
+def test_no_module_with_a_name_that_says_nothing():
+    banned = {"utils", "util", "common", "helpers", "helper", "misc", "manager"}
+    assert not [p for p in CODE if p.stem in banned]
+
+
+def test_every_module_says_what_it_is():
+    for path in CODE:
+        assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_unit_tests_mirror_the_code():
+    known = {p.relative_to(ROOT / "src/pdk").parent for p in python_files("src")}
+    known |= {Path("experiment"), Path("train"), Path("deploy"), Path("sample_data"), Path("scripts")}
+    for path in python_files("tests/unit"):
+        assert path.parent.relative_to(ROOT / "tests/unit") in known, path
+
+
+def test_the_tree_names_no_machine():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    pattern = re.compile(r"(^|[^A-Za-z0-9_.])/(work|farm)/")
+    for name in filter(None, tracked):
+        path = ROOT / name
+        if path.is_file() and path.suffix not in {".lock", ".png"} and path != Path(__file__):
+            assert not pattern.search(path.read_text(errors="replace")), name

@@ -1,0 +1,98 @@
+"""The command line: every command documents itself, errors are text, handles parse."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from pdk.cli import files, handles, main, printing
+
+
+def commands(group, prefix=()):
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if isinstance(command, main.LazyGroup):
+            yield from commands(command, (*prefix, name))
+        else:
+            yield (*prefix, name), command
+
+
+ALL = dict(commands(main.cli))
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_command_has_help_with_an_example(words):
+    result = CliRunner().invoke(main.cli, [*words, "--help"])
+    assert result.exit_code == 0
+    example = " ".join(result.output.split()).partition("Example:")[2]
+    assert f"pdk {' '.join(words)}" in example, result.output
+
+
+def run(*words, **env):
+    base = {"PATH": "/usr/bin:/bin", "HOME": env.pop("HOME", "/nonexistent"), **env}
+    return subprocess.run(
+        [sys.executable, "-m", "pdk.cli.main", *words], capture_output=True, text=True, env=base, check=False
+    )
+
+
+def test_without_a_server_the_error_says_what_to_do(tmp_path):
+    result = run("list", "repo", HOME=str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: no pachd to talk to: start the stack with `pdk up`")
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unreachable_server_is_an_error_message(tmp_path):
+    result = run("list", "repo", HOME=str(tmp_path), PACHD_ADDRESS="127.0.0.1:1")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_command_is_a_usage_error(tmp_path):
+    result = run("frobnicate", HOME=str(tmp_path))
+    assert result.returncode == 2
+    assert "No such command" in result.stderr
+
+
+def test_a_wrong_setting_names_the_file_and_the_key(tmp_path):
+    (tmp_path / "config.toml").write_text("pachd_prot = 1\n")
+    result = run("status", PDK_HOME=str(tmp_path))
+    assert result.returncode == 1
+    assert f"{tmp_path}/config.toml: unknown setting 'pachd_prot'" in result.stderr
+
+
+def test_handles():
+    ident = "0123456789ab4def0123456789abcdef"
+    assert handles.commit("data@master", "p").branch.name == "master"
+    assert handles.commit(f"data@{ident}", "p").id == ident
+    assert handles.commit("data@master^2", "p").id == "master^2"
+    assert handles.repo("train.meta", "p").type == "meta"
+    assert handles.file("data@master:a/b.csv", "p").path == "a/b.csv"
+    assert handles.file("data@master", "p").path == "/"
+    with pytest.raises(click.UsageError, match="expected repo@branch"):
+        handles.commit("data", "p")
+
+
+def test_sources_become_paths_as_pachctl_has_it(tmp_path):
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    (tmp_path / "d" / "e" / "x.csv").write_text("x")
+    file = str(tmp_path / "d" / "e" / "x.csv")
+    assert list(files._pairs("", (file,), False)) == [("/x.csv", file)]
+    assert list(files._pairs("/in/", (file,), False)) == [("/in/x.csv", file)]
+    assert list(files._pairs("y.csv", (file,), False)) == [("/y.csv", file)]
+    assert list(files._pairs("", (str(tmp_path / "d"),), True)) == [("/e/x.csv", file)]
+    with pytest.raises(click.UsageError, match="use -r"):
+        list(files._pairs("", (str(tmp_path / "d"),), False))
+    with pytest.raises(click.UsageError, match="no such file"):
+        list(files._pairs("", (str(tmp_path / "missing.csv"),), False))
+
+
+def test_tables_and_units():
+    assert printing.table(("a", "bb"), [("1", "2"), ("333", "")]) == "A    BB\n1    2\n333"
+    assert printing.size(24_000_000) == "22.9MiB"
+    assert printing.span(0.44) == "0.4s"
+    assert printing.span(61) == "1m"
+    assert printing.state("JOB_SUCCESS") == "success"
