@@ -167,7 +167,7 @@ NO_SHIFT = Shift()
 LATER_SHIFT = Shift(
     traits={"usage": -0.2, "plan": 0.25, "handset": -0.2, "quality": 0.15},
     area=1.5,
-    reasons={"ageing handset": 0.6, "card": 1.5, "contract": 0.5, "price": 1.6, "dropped calls": 1.3},
+    reasons={"ageing handset": 0.7, "card": 1.2, "contract": 0.5, "price": 1.5, "dropped calls": -0.2},
 )
 
 
