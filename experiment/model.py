@@ -1,0 +1,33 @@
+"""The network. Imported by ``model_def.py`` in training and by the TorchServe handler from the model archive.
+
+Torch only; what a network was built with is stored beside its weights as ``model_config.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Compress(nn.Module):
+    """Sign-preserving logarithm: usage columns are skewed by tens of deviations, and few rows must not rule a layer."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Any shape to the same shape."""
+        return torch.sign(x) * torch.log1p(torch.abs(x))
+
+
+def build_model(n_features: int, hparams: Mapping[str, Any]) -> nn.Module:
+    """Multi-layer perceptron: float32 (rows, ``n_features``) to one churn logit per row, shape (rows, 1).
+
+    ``hparams``: ``hidden_sizes`` (list of widths) and ``dropout`` (share, 0 to below 1).
+    """
+    layers: list[nn.Module] = [Compress()]
+    width = n_features
+    for size in hparams["hidden_sizes"]:
+        layers += [nn.Linear(width, int(size)), nn.SiLU(), nn.Dropout(float(hparams["dropout"]))]
+        width = int(size)
+    return nn.Sequential(*layers, nn.Linear(width, 1))
