@@ -1,0 +1,1 @@
+"""The demonstration: the whole loop twice, watched through the three systems' own clients."""
