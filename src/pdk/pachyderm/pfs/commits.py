@@ -1,0 +1,179 @@
+"""Start, finish and clear commits; what a commit's files are; mirrors `server_commit.go` of pachd."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pdk.pachyderm.errors import (
+    BaseNotFinished,
+    CommitExists,
+    CommitFinished,
+    OutputBranch,
+    OutputCommit,
+    ParentNotFinished,
+)
+from pdk.pachyderm.pfs import branches, repos
+from pdk.pachyderm.pfs.infos import branch_of, commit_of, find_commit
+from pdk.pachyderm.pfs.types import Branch, Commit, CommitState, OriginKind
+from pdk.pachyderm.store import branches as branch_rows
+from pdk.pachyderm.store import commits as commit_rows
+from pdk.pachyderm.store.branches import BranchRow
+from pdk.pachyderm.store.commits import CommitRow
+from pdk.storage.filesets import EMPTY
+
+if TYPE_CHECKING:
+    from pdk.pachyderm.pfs.transaction import PfsTransaction
+
+
+def start_commit(
+    tx: "PfsTransaction",
+    branch: Branch,
+    parent: Commit | None,
+    description: str,
+    origin: OriginKind,
+    direct_provenance: Sequence[Commit],
+) -> Commit:
+    """See `PfsTransaction.start_commit`."""
+    row = branches.ensure_branch(tx, branch)
+    if origin is OriginKind.USER and branch_rows.direct_provenance(tx.conn, row.id):
+        raise OutputBranch(branch)
+    parent_id = row.head_id
+    if parent is not None:
+        parent_id = find_commit(tx.conn, parent).id
+    if parent_id is not None:
+        parent_row = commit_rows.get_by_id(tx.conn, parent_id)
+        if parent_row.finishing is None and origin is OriginKind.USER:
+            raise ParentNotFinished(commit_of(parent_row))
+    upstream_ids = [find_commit(tx.conn, upstream).id for upstream in direct_provenance]
+    return commit_of(insert_commit(tx, row, parent_id, origin, description, upstream_ids))
+
+
+def insert_commit(
+    tx: "PfsTransaction",
+    branch: BranchRow,
+    parent_id: int | None,
+    origin: OriginKind,
+    description: str,
+    upstream_ids: Sequence[int],
+) -> CommitRow:
+    """Open a commit in the transaction's set, move the branch to it and mark the branch changed. Raises CommitExists."""
+    present = commit_rows.get(tx.conn, branch.repo_id, tx.set_id)
+    if present is not None:
+        raise CommitExists(commit_of(present))
+    commit_id = commit_rows.insert(
+        tx.conn,
+        CommitRow(
+            0, branch.repo_id, branch.project, branch.repo, branch.type, tx.set_id, branch.name, origin.value,
+            parent_id, description, "", tx.now, None, None, None, 0,
+        ),
+    )  # fmt: skip
+    commit_rows.add_provenance(tx.conn, commit_id, upstream_ids)
+    row = commit_rows.get_by_id(tx.conn, commit_id)
+    base = base_row(tx.conn, row)
+    if base is not None:
+        commit_rows.set_tree(tx.conn, commit_id, None, base.size_bytes)
+    branch_rows.set_head(tx.conn, branch.id, commit_id)
+    tx.changed_branches[branch.id] = None
+    return commit_rows.get_by_id(tx.conn, commit_id)
+
+
+def finish_commit(tx: "PfsTransaction", commit: Commit, error: str, force: bool, description: str) -> None:
+    """See `PfsTransaction.finish_commit`."""
+    row = find_commit(tx.conn, commit)
+    if row.finishing is not None:
+        raise CommitFinished(commit)
+    if not force and commit_rows.direct_provenance(tx.conn, row.id) and repos.is_pipeline_repo(tx.conn, commit.repo):
+        raise OutputCommit
+    commit_rows.set_finishing(tx.conn, row.id, tx.now, error, description)
+    settle(tx, row.id)
+
+
+def settle(tx: "PfsTransaction", commit_id: int) -> None:
+    """Take a FINISHING commit to FINISHED if what it comes from and builds on is, and then those waiting for it."""
+    queue = [commit_id]
+    while queue:
+        row = commit_rows.get_by_id(tx.conn, queue.pop())
+        if not row.finishing or row.finished or not _may_finish(tx.conn, row):
+            continue
+        tree = tree_of(tx.conn, row)
+        error = row.error or _validate(tx, row, tree)
+        commit_rows.set_tree(tx.conn, row.id, tree, tx.storage.size(tree))
+        commit_rows.set_finished(tx.conn, row.id, tx.now, error)
+        tx.settled.append(commit_of(row))
+        queue += [commit.id for commit in commit_rows.direct_subvenance(tx.conn, row.id)]
+        queue += [commit.id for commit in commit_rows.children(tx.conn, row.id)]
+
+
+def _may_finish(conn: sqlite3.Connection, row: CommitRow) -> bool:
+    if any(not upstream.finished for upstream in commit_rows.direct_provenance(conn, row.id)):
+        return False
+    base = base_row(conn, row)
+    return base is None or base.finished is not None
+
+
+def _validate(tx: "PfsTransaction", row: CommitRow, tree: bytes) -> str:
+    """Return what is wrong with the files a commit added, as its error text, or "" (the base was checked before)."""
+    base = base_row(tx.conn, row)
+    return tx.storage.validate(tree, base.tree or EMPTY if base is not None else EMPTY)
+
+
+def clear_commit(tx: "PfsTransaction", commit: Commit) -> None:
+    """See `PfsTransaction.clear_commit`."""
+    row = find_commit(tx.conn, commit)
+    if row.finishing is not None:
+        raise CommitFinished(commit)
+    base = base_row(tx.conn, row)
+    commit_rows.set_tree(tx.conn, row.id, None, base.size_bytes if base is not None else 0)
+
+
+def base_row(conn: sqlite3.Connection, row: CommitRow) -> CommitRow | None:
+    """Return the commit whose files this one starts from: the nearest ancestor without an error."""
+    while row.parent_id is not None:
+        row = commit_rows.get_by_id(conn, row.parent_id)
+        if not (row.error and row.finishing):
+            return row
+    return None
+
+
+def tree_of(conn: sqlite3.Connection, row: CommitRow) -> bytes:
+    """Return the root of the commit's files as they are now. Raises BaseNotFinished when they are not known yet."""
+    if row.tree is not None:
+        return row.tree
+    base = base_row(conn, row)
+    if base is None:
+        return EMPTY
+    if base.finished is None:
+        raise BaseNotFinished(commit_of(base))
+    return base.tree if base.tree is not None else EMPTY
+
+
+def state_of(conn: sqlite3.Connection, row: CommitRow) -> CommitState:
+    """Return how far the commit is."""
+    if row.finished is not None:
+        return CommitState.FINISHED
+    if row.finishing is not None:
+        return CommitState.FINISHING
+    if all(upstream.finished for upstream in commit_rows.direct_provenance(conn, row.id)):
+        return CommitState.READY
+    return CommitState.STARTED
+
+
+def remove(tx: "PfsTransaction", row: CommitRow, heir_id: int | None) -> None:
+    """Delete a commit; its children and the branches that point to it go to `heir_id` (None: nowhere)."""
+    for child in commit_rows.children(tx.conn, row.id):
+        commit_rows.set_parent(tx.conn, child.id, heir_id)
+    for branch in branch_rows.with_head(tx.conn, row.id):
+        branch_rows.set_head(tx.conn, branch.id, heir_id)
+        if heir_id is None:
+            _refill(tx, branch_of(branch))
+        tx.changed_branches[branch.id] = None
+    commit_rows.delete(tx.conn, row.id)
+    tx.settled.append(commit_of(row))
+
+
+def _refill(tx: "PfsTransaction", branch: Branch) -> None:
+    """Give a branch that lost its only commit an empty one, as every branch has a head; propagation cares for outputs."""
+    row = branches.ensure_branch(tx, branch)
+    if branch_rows.direct_provenance(tx.conn, row.id):
+        return
+    tx.create_finished_commit(branch, OriginKind.AUTO)

@@ -1,0 +1,116 @@
+"""From rows of `store` to the values of `pfs.types`; called by every module of pfs that answers a question."""
+
+import sqlite3
+
+from pdk.base import clock
+from pdk.pachyderm.errors import BranchNotFound, CommitNotFound, ProjectNotFound, RepoNotFound
+from pdk.pachyderm.pfs.types import (
+    Branch,
+    BranchInfo,
+    Commit,
+    CommitInfo,
+    OriginKind,
+    ProjectInfo,
+    Repo,
+    RepoInfo,
+)
+from pdk.pachyderm.store import branches, commits, repos
+from pdk.pachyderm.store.branches import BranchRow
+from pdk.pachyderm.store.commits import CommitRow
+from pdk.pachyderm.store.repos import ProjectRow, RepoRow
+
+MASTER = "master"
+
+
+def repo_of(row: RepoRow) -> Repo:
+    """Return the handle of a repo row."""
+    return Repo(row.project, row.name, row.type)
+
+
+def branch_of(row: BranchRow) -> Branch:
+    """Return the handle of a branch row."""
+    return Branch(Repo(row.project, row.repo, row.type), row.name)
+
+
+def commit_of(row: CommitRow) -> Commit:
+    """Return the handle of a commit row."""
+    return Commit(Repo(row.project, row.repo, row.type), row.set_id)
+
+
+def find_project(conn: sqlite3.Connection, name: str) -> ProjectRow:
+    """Return the project's row or raise ProjectNotFound."""
+    row = repos.get_project(conn, name)
+    if row is None:
+        raise ProjectNotFound(name)
+    return row
+
+
+def find_repo(conn: sqlite3.Connection, repo: Repo) -> RepoRow:
+    """Return the repo's row or raise RepoNotFound."""
+    row = repos.get(conn, repo.project, repo.name, repo.type)
+    if row is None:
+        raise RepoNotFound(repo)
+    return row
+
+
+def find_branch(conn: sqlite3.Connection, branch: Branch) -> BranchRow:
+    """Return the branch's row or raise RepoNotFound or BranchNotFound."""
+    row = branches.get(conn, find_repo(conn, branch.repo).id, branch.name)
+    if row is None:
+        raise BranchNotFound(branch.repo, branch.name)
+    return row
+
+
+def find_commit(conn: sqlite3.Connection, commit: Commit) -> CommitRow:
+    """Return the commit's row or raise RepoNotFound or CommitNotFound."""
+    row = commits.get(conn, find_repo(conn, commit.repo).id, commit.id)
+    if row is None:
+        raise CommitNotFound(commit.repo, commit.id)
+    return row
+
+
+def project_info(row: ProjectRow) -> ProjectInfo:
+    """Describe a project."""
+    return ProjectInfo(row.name, clock.from_rfc3339(row.created), row.description)
+
+
+def repo_info(conn: sqlite3.Connection, row: RepoRow) -> RepoInfo:
+    """Describe a repo."""
+    branch_rows = branches.list_of_repo(conn, row.id)
+    head_id = next((branch.head_id for branch in branch_rows if branch.name == MASTER), None)
+    return RepoInfo(
+        repo_of(row),
+        clock.from_rfc3339(row.created),
+        row.description,
+        tuple(sorted(branch_of(branch) for branch in branch_rows)),
+        commits.get_by_id(conn, head_id).size_bytes if head_id is not None else 0,
+    )
+
+
+def branch_info(conn: sqlite3.Connection, row: BranchRow) -> BranchInfo:
+    """Describe a branch."""
+    return BranchInfo(
+        branch_of(row),
+        commit_of(commits.get_by_id(conn, row.head_id)) if row.head_id is not None else None,
+        tuple(branch_of(upstream) for upstream in branches.direct_provenance(conn, row.id)),
+        tuple(branch_of(upstream) for upstream in branches.provenance(conn, row.id)),
+        tuple(branch_of(downstream) for downstream in branches.subvenance(conn, row.id)),
+    )
+
+
+def commit_info(conn: sqlite3.Connection, row: CommitRow) -> CommitInfo:
+    """Describe a commit."""
+    return CommitInfo(
+        commit=commit_of(row),
+        branch=row.branch,
+        origin=OriginKind(row.origin),
+        started=clock.from_rfc3339(row.started),
+        finishing=clock.from_rfc3339(row.finishing) if row.finishing else None,
+        finished=clock.from_rfc3339(row.finished) if row.finished else None,
+        parent=commit_of(commits.get_by_id(conn, row.parent_id)) if row.parent_id is not None else None,
+        children=tuple(commit_of(child) for child in commits.children(conn, row.id)),
+        direct_provenance=tuple(commit_of(upstream) for upstream in commits.direct_provenance(conn, row.id)),
+        description=row.description,
+        error=row.error,
+        size_bytes=row.size_bytes,
+    )

@@ -1,0 +1,33 @@
+"""Which names of projects, repos and branches are allowed; mirrors the checks of pachd's `server_repo.go` and `ancestry.ValidateName`."""
+
+import re
+
+from pdk.pachyderm.errors import InvalidName
+from pdk.pachyderm.pfs.types import META, SPEC, USER
+
+MAX_PROJECT_LENGTH = 51
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidName unless `name` suits a repo, branch or pipeline."""
+    if not _NAME.fullmatch(name):
+        raise InvalidName(f"name ({name}) invalid: only alphanumeric characters, underscores, and dashes are allowed")
+
+
+def check_project_name(name: str) -> None:
+    """Raise InvalidName unless `name` suits a project."""
+    check_name(name)
+    if len(name) > MAX_PROJECT_LENGTH:
+        raise InvalidName(
+            f"project name {name!r} is {len(name) - MAX_PROJECT_LENGTH} characters longer than the {MAX_PROJECT_LENGTH} max"
+        )
+    if not name[0].isalnum():
+        raise InvalidName(f"project names must start with an alphanumeric character, got {name!r}")
+
+
+def check_repo_type(type_: str) -> None:
+    """Raise InvalidName unless `type_` is one of the three repo types."""
+    if type_ not in (USER, META, SPEC):
+        raise InvalidName(f"repo type {type_!r} invalid: must be one of {USER}, {META}, {SPEC}")
