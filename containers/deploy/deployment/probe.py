@@ -1,0 +1,98 @@
+"""Asks the data plane, as a client would, which model answers. Called by `rollout.py`.
+
+The request is the one the archive answered when it was built: it asks for two predictions with probabilities, and for
+the model's own name. So an answer proves that this build serves behind this address, and predicts what it did then.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from deployment.errors import DeployError, InputError
+
+# torch of the serving image may be another one than the builder's.
+TOLERANCE = 1e-3
+REVISION_HEADER = "x-pdk-revision"
+
+
+class NotAnswering(DeployError):
+    """The address does not answer, or not (yet) from this build."""
+
+
+class WrongAnswer(DeployError):
+    """This build answers, but not what it answered when it was built."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A V1 body and the predictions the build gave for it; the last prediction names the build."""
+
+    request: Mapping[str, Any]
+    predictions: Sequence[Any]
+
+
+def read_example(path: Path) -> Example:
+    """Read the report of the build's gate. Raises `InputError`."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return Example(document["request"], document["predictions"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not the report deploy.py build writes: {error!r}") from error
+
+
+def ask(endpoint: str, host: str, served_name: str, example: Example, timeout: float) -> str | None:
+    """Send the example to `endpoint` (host:port or URL) with the given Host header.
+
+    Gives the revision that answered if the ingress names it. Raises `NotAnswering` or `WrongAnswer`.
+    """
+    status, headers, body = _post(endpoint, host, f"/v1/models/{served_name}:predict", example.request, timeout)
+    if status != 200:
+        raise NotAnswering(f"{endpoint} answers {status}: {body[:300].decode(errors='replace').strip()}")
+    try:
+        predictions = json.loads(body)["predictions"]
+        info, rows = predictions[-1], predictions[:-1]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise NotAnswering(f"{endpoint} gives no predictions: {body[:300].decode(errors='replace')}") from error
+    expected = example.predictions[-1]
+    if not isinstance(info, dict) or info.get("build_job") != expected["build_job"]:
+        name = info.get("model_version") if isinstance(info, dict) else info
+        raise NotAnswering(f"{endpoint} still answers from model version {name}")
+    if not _alike(rows, example.predictions[:-1]):
+        raise WrongAnswer(
+            f"model version {info.get('model_version')} serves, but predicts {rows} for the example "
+            f"it predicted as {example.predictions[:-1]} when it was built: do the libraries of the serving image differ?"
+        )
+    return headers.get(REVISION_HEADER)
+
+
+def _alike(rows: Sequence[Any], expected: Sequence[Any]) -> bool:
+    """Compare the probabilities; the classes follow from them, and may differ where one lies on the threshold."""
+    try:
+        pairs = [(float(row[1]), float(wanted[1])) for row, wanted in zip(rows, expected, strict=True)]
+    except (TypeError, ValueError, LookupError):
+        return False
+    return all(math.isclose(given, wanted, abs_tol=TOLERANCE) for given, wanted in pairs)
+
+
+def _post(
+    endpoint: str, host: str, path: str, body: Mapping[str, Any], timeout: float
+) -> tuple[int, dict[str, str], bytes]:
+    target = urlsplit(endpoint if "://" in endpoint else f"http://{endpoint}")
+    connection_type = HTTPSConnection if target.scheme == "https" else HTTPConnection
+    headers = {"Host": host, "Content-Type": "application/json", "Connection": "close"}
+    try:
+        connection = connection_type(target.hostname or "", target.port, timeout=timeout)
+        try:
+            connection.request("POST", path, json.dumps(body), headers)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+    except (OSError, HTTPException, ValueError) as error:
+        raise NotAnswering(f"{endpoint} does not answer: {error}") from error
+    return response.status, {name.lower(): value for name, value in response.getheaders()}, content

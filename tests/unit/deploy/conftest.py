@@ -1,0 +1,135 @@
+"""A checkpoint as training leaves it, made from the real experiment code, and the deploy container's modules."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+CONTAINER = ROOT / "containers" / "deploy"
+EXPERIMENT = ROOT / "experiment"
+SAMPLE = json.loads((ROOT / "sample-data" / "customer_churn_sample.json").read_text())
+TRAIN_JOB = "0123456789abcdef0123456789abcdef"
+BUILD_JOB = "fedcba9876543210fedcba9876543210"
+HPARAMS = {"hidden_size": 16, "layers": 2, "dropout": 0.1}
+
+sys.path.insert(0, str(CONTAINER))
+
+
+def load_module(path: Path, name: str):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def features():
+    return load_module(EXPERIMENT / "features.py", "deploy_tests_features")
+
+
+@pytest.fixture(scope="session")
+def model_module():
+    return load_module(EXPERIMENT / "model.py", "deploy_tests_model")
+
+
+@pytest.fixture(scope="session")
+def sample():
+    """The ten-row request of the sample data: {column: {row: value}}, with the label."""
+    return SAMPLE
+
+
+@pytest.fixture(scope="session")
+def feature_spec(features):
+    contract = json.loads((EXPERIMENT / "contract.json").read_text())
+    columns = {name: list(values.values()) for name, values in SAMPLE.items()}
+    return features.fit(columns, contract)
+
+
+@pytest.fixture(scope="session")
+def network(model_module, feature_spec):
+    torch.manual_seed(7)
+    return model_module.build_model(feature_spec.n_features, HPARAMS).eval()
+
+
+@pytest.fixture
+def expected(features, feature_spec, network):
+    """Give the probabilities of columns by the plain way: encode, forward, sigmoid."""
+
+    def compute(columns):
+        values = {name: list(v.values()) if isinstance(v, dict) else v for name, v in columns.items()}
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(features.encode(values, feature_spec)))
+        return torch.sigmoid(logits.double()).flatten().tolist()
+
+    return compute
+
+
+@pytest.fixture(scope="session")
+def make_trained(feature_spec, network):
+    """Give a function that writes the training pipeline's output into a folder."""
+
+    def make(folder: Path, number: int = 3, spec=None, state=None, **changes):
+        checkpoint = folder / "checkpoint"
+        (checkpoint / "code").mkdir(parents=True)
+        for name in ("model.py", "features.py"):
+            (checkpoint / "code" / name).write_text((EXPERIMENT / name).read_text())
+        (checkpoint / "feature_spec.json").write_text((spec or feature_spec).to_json())
+        config = {"n_features": (spec or feature_spec).n_features, "hparams": HPARAMS}
+        (checkpoint / "model_config.json").write_text(json.dumps(config))
+        torch.save(state or network.state_dict(), checkpoint / "weights.pt")
+        document = {
+            "name": "customer-churn",
+            "version": TRAIN_JOB,
+            "model_version": number,
+            "pipeline": "customer-churn-train",
+            "repo": "customer-churn-data",
+            "data_commit": TRAIN_JOB,
+            "code_commit": "5a5a5a5",
+            "experiment_id": 11,
+            "checkpoint": "0c0ffee0-0000-4000-8000-000000000000",
+        }
+        document = {k: v for k, v in {**document, **changes}.items() if v is not None}
+        (folder / "model-info.yaml").write_text(yaml.safe_dump(document))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def build_model(make_trained, tmp_path_factory):
+    """Give a function that runs the whole build on a fresh trained model; gives (source, output, document)."""
+    from deployment.build import BuildOptions, run
+    from deployment.torchserve_config import Serving
+
+    def build(number: int = 3, serving: Serving | None = None, **options):
+        base = tmp_path_factory.mktemp("build")
+        source = make_trained(base / "model", number)
+        filled = {"host": None, "bucket": None, "credentials_file": None, **options}
+        document = run(
+            BuildOptions(
+                source=source,
+                output=base / "out",
+                served_name="customer-churn",
+                job=BUILD_JOB,
+                pipeline="customer-churn-deploy",
+                project="pdk-customer-churn",
+                serving=serving or Serving(),
+                **filled,
+            ),
+            lambda text: None,
+        )
+        return source, base / "out", document
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def built(build_model):
+    """One build, shared by all tests that only read it."""
+    return build_model()
