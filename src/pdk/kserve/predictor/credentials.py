@@ -1,0 +1,123 @@
+"""S3 credentials of an InferenceService, found as KServe finds them.
+
+Order: the secret that annotation `serving.kserve.io/storageSecretName` names, else the secrets of the predictor's service
+account (`default` without one), else the server's defaults (the embedded pachd). Called when a revision is fetched, so a
+corrected secret helps at the next attempt. Mirrors pkg/credentials of KServe.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pdk.kserve.predictor.failures import ModelLoadFailed
+from pdk.kserve.predictor.settings import S3Defaults
+from pdk.kserve.store.objects import JsonObject, ObjectStore
+
+SECRET_ANNOTATION = "serving.kserve.io/storageSecretName"
+PREFIX = "serving.kserve.io/s3-"
+# annotation suffix -> the same setting as a key of the secret
+SETTINGS = {
+    "endpoint": "S3_ENDPOINT",
+    "usehttps": "S3_USE_HTTPS",
+    "region": "S3_REGION",
+    "verifyssl": "S3_VERIFY_SSL",
+    "usevirtualbucket": "S3_USER_VIRTUAL_BUCKET",
+    "useanoncredential": "awsAnonymousCredential",
+    "cabundle": "AWS_CA_BUNDLE",
+}
+FALSE = frozenset({"0", "false", "no", "off"})
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """How a bucket is read. An empty `endpoint_url` means Amazon's own; empty keys, what boto3 finds by itself: nothing."""
+
+    endpoint_url: str = ""
+    access_key: str = ""
+    secret_key: str = ""
+    session_token: str = ""
+    region: str = "us-east-1"
+    verify_ssl: bool = True
+    virtual_bucket: bool = False
+    anonymous: bool = False
+    ca_bundle: str = ""
+
+
+def resolve_s3(
+    store: ObjectStore, namespace: str, service_account: str, annotations: Mapping[str, str], defaults: S3Defaults
+) -> S3Access:
+    """Return the access of an InferenceService; raise ModelLoadFailed for a secret that is named but missing or broken."""
+    named = annotations.get(SECRET_ANNOTATION)
+    if named:
+        return _from_secret(_secret(store, namespace, named, f"annotation {SECRET_ANNOTATION}"), defaults)
+    account = store.find("serviceaccounts", namespace, service_account)
+    references = account.get("secrets") if account is not None else None
+    for reference in references if isinstance(references, list) else []:
+        name = str(reference.get("name", "")) if isinstance(reference, Mapping) else ""
+        secret = _secret(store, namespace, name, f"service account {service_account!r}")
+        if _is_s3(secret):
+            return _from_secret(secret, defaults)
+    return S3Access(
+        endpoint_url=_endpoint(defaults.endpoint, None),
+        access_key=defaults.access_key,
+        secret_key=defaults.secret_key,
+        region=defaults.region,
+    )
+
+
+def _secret(store: ObjectStore, namespace: str, name: str, named_by: str) -> JsonObject:
+    secret = store.find("secrets", namespace, name)
+    if secret is None:
+        raise ModelLoadFailed(
+            f'secrets "{name}" not found in namespace {namespace}, but {named_by} names it: create it'
+        )
+    return secret
+
+
+def _is_s3(secret: JsonObject) -> bool:
+    data = secret.get("data") or {}
+    annotations = secret["metadata"].get("annotations") or {}
+    return "AWS_ACCESS_KEY_ID" in data or "awsAccessKeyID" in data or any(key.startswith(PREFIX) for key in annotations)
+
+
+def _from_secret(secret: JsonObject, defaults: S3Defaults) -> S3Access:
+    data = _decoded(secret)
+    annotations = secret["metadata"].get("annotations") or {}
+    setting = {
+        name: str(annotations.get(PREFIX + name, data.get(key, data.get(f"s3-{name}", ""))))
+        for name, key in SETTINGS.items()
+    }
+    return S3Access(
+        endpoint_url=_endpoint(setting["endpoint"] or defaults.endpoint, setting["usehttps"] or None),
+        access_key=data.get("AWS_ACCESS_KEY_ID", data.get("awsAccessKeyID", "")),
+        secret_key=data.get("AWS_SECRET_ACCESS_KEY", data.get("awsSecretAccessKey", "")),
+        session_token=data.get("AWS_SESSION_TOKEN", ""),
+        region=setting["region"] or defaults.region,
+        verify_ssl=setting["verifyssl"].lower() not in FALSE,
+        virtual_bucket=_on(setting["usevirtualbucket"]),
+        anonymous=_on(setting["useanoncredential"]),
+        ca_bundle=setting["cabundle"],
+    )
+
+
+def _decoded(secret: JsonObject) -> dict[str, str]:
+    data: dict[str, Any] = secret.get("data") or {}
+    try:
+        return {key: base64.b64decode(str(value), validate=True).decode() for key, value in data.items()}
+    except (binascii.Error, UnicodeDecodeError) as error:
+        name = secret["metadata"]["name"]
+        raise ModelLoadFailed(f"secret {name!r} holds a value that is not base64 of text: {error}") from error
+
+
+def _endpoint(endpoint: str, use_https: str | None) -> str:
+    """Return a URL: a scheme in the endpoint wins over `use_https`, whose default is https."""
+    if not endpoint or "://" in endpoint:
+        return endpoint
+    secure = use_https is None or use_https.lower() not in FALSE
+    return f"{'https' if secure else 'http'}://{endpoint}"
+
+
+def _on(text: str) -> bool:
+    return bool(text) and text.lower() not in FALSE

