@@ -13,7 +13,7 @@ from torch import nn
 
 
 class Compress(nn.Module):
-    """Sign-preserving logarithm: usage columns are skewed by tens of deviations, and few rows must not rule a layer."""
+    """Logarithm that keeps the sign. Usage is skewed by tens of deviations, and a few rows must not rule a layer."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Any shape to the same shape."""
@@ -23,11 +23,13 @@ class Compress(nn.Module):
 def build_model(n_features: int, hparams: Mapping[str, Any]) -> nn.Module:
     """Multi-layer perceptron: float32 (rows, ``n_features``) to one churn logit per row, shape (rows, 1).
 
-    ``hparams``: ``hidden_sizes`` (list of widths) and ``dropout`` (share, 0 to below 1).
+    ``hparams``: ``hidden_size`` (width of the first hidden layer; each further one is half as wide), ``layers``
+    (how many), ``dropout`` (share, 0 to below 1). Others are ignored.
     """
     layers: list[nn.Module] = [Compress()]
     width = n_features
-    for size in hparams["hidden_sizes"]:
-        layers += [nn.Linear(width, int(size)), nn.SiLU(), nn.Dropout(float(hparams["dropout"]))]
-        width = int(size)
+    for i in range(int(hparams["layers"])):
+        size = max(1, int(hparams["hidden_size"]) >> i)
+        layers += [nn.Linear(width, size), nn.SiLU(), nn.Dropout(float(hparams["dropout"]))]
+        width = size
     return nn.Sequential(*layers, nn.Linear(width, 1))

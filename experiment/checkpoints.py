@@ -1,0 +1,82 @@
+"""What a checkpoint holds for serving, and how a warm start gets the feature spec back.
+
+Beside Determined's own files (which need Determined and pickle to read) every checkpoint has::
+
+    feature_spec.json   the fitted preprocessing, for ``features.encode``
+    model_config.json   what ``model.build_model`` was called with, and the versions it ran on
+    weights.pt          the network's state dict, tensors only: torch.load(..., weights_only=True)
+
+and, by Determined, the code that was trained, under ``code/``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import determined as det
+import numpy as np
+import torch
+from determined import pytorch
+from features import FeatureSpec
+
+logger = logging.getLogger("experiment.checkpoints")
+
+FEATURE_SPEC = "feature_spec.json"
+MODEL_CONFIG = "model_config.json"
+WEIGHTS = "weights.pt"
+
+
+class ServingFiles(pytorch.PyTorchCallback):
+    """Adds the serving files to every checkpoint. ``trial`` gives ``spec``, ``model`` and ``hparams`` at that time."""
+
+    def __init__(self, trial: Any) -> None:
+        self._trial = trial
+
+    def on_trial_startup(self, first_batch_idx: int, checkpoint_uuid: str | None) -> None:
+        """Before the data is encoded: take the spec of the checkpoint training starts from."""
+        self._trial.start_from(checkpoint_uuid)
+
+    def on_checkpoint_write_end(self, checkpoint_dir: str) -> None:
+        """Write the three files."""
+        write(Path(checkpoint_dir), self._trial.spec, self._trial.model, self._trial.hparams)
+
+
+def write(folder: Path, spec: FeatureSpec, model: torch.nn.Module, hparams: Mapping[str, Any]) -> None:
+    """Write the serving files into a checkpoint's folder."""
+    plain = model.module if isinstance(model, torch.nn.parallel.DistributedDataParallel) else model
+    config = {
+        "n_features": spec.n_features,
+        "hparams": dict(hparams),
+        "torch": str(torch.__version__),
+        "determined": str(det.__version__),
+    }
+    (folder / FEATURE_SPEC).write_text(spec.to_json(), encoding="utf-8")
+    (folder / MODEL_CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    torch.save({name: tensor.detach().cpu() for name, tensor in plain.state_dict().items()}, folder / WEIGHTS)
+
+
+def read_spec(context: pytorch.PyTorchTrialContext, uuid: str) -> FeatureSpec | None:
+    """The feature spec of a checkpoint in the experiment's storage, or None if that checkpoint has none.
+
+    ``_core`` has no public name, but is what Determined itself restores the weights through a moment later.
+    """
+    with context._core.checkpoint.restore_path(uuid, selector=lambda path: path == FEATURE_SPEC) as folder:
+        path = Path(folder) / FEATURE_SPEC
+        return FeatureSpec.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def allow_restoring() -> None:
+    """Let torch 2.6 and later restore Determined's checkpoints without unpickling arbitrary objects.
+
+    Determined calls ``torch.load`` without ``weights_only``, which torch 2.6 turned on by default; numpy's random
+    state, which is in every checkpoint, is then refused unless its types are named.
+    """
+    if not hasattr(torch.serialization, "add_safe_globals"):
+        return
+    state = np.random.get_state(legacy=True)[1]
+    reconstruct = state.__reduce__()[0]
+    torch.serialization.add_safe_globals([reconstruct, np.ndarray, np.dtype, type(state.dtype)])

@@ -1,0 +1,190 @@
+"""The trial Determined runs: entrypoint ``model_def:ChurnTrial``.
+
+Data comes from ``data.py``, is read against the contract by ``table.py``, encoded by ``features.py`` and trained
+in memory. The searcher metric is ``val_auc``: it needs no threshold, is not moved by how many customers of a
+commit left, and is what two versions are compared by; loss and accuracy are reported beside it.
+
+A warm start (``searcher.source_checkpoint_uuid``) continues with the weights *and the first fit* of the
+preprocessing: weights mean nothing under other scales. ``data.refit: true`` fits anew instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import batches
+import checkpoints
+import contract as contracts
+import determined as det
+import features
+import metrics
+import numpy as np
+import table as tables
+import torch
+from data import NoDataError, fetch
+from determined import pytorch
+from model import build_model
+
+logger = logging.getLogger("experiment.trial")
+
+
+class ChurnTrial(pytorch.PyTorchTrial):
+    """Binary classification of customers: 1 leaves, 0 stays."""
+
+    def __init__(self, context: pytorch.PyTorchTrialContext) -> None:
+        checkpoints.allow_restoring()
+        self.context = context
+        self.hparams: Mapping[str, Any] = context.get_hparams()
+        config = context.get_data_config()
+        self._contract = contracts.load()
+        self._label = contracts.label_of(self._contract)["name"]
+        self._refit = bool(config.get("refit", False))
+        self._table = _read(config, self._contract)
+        self._start_checkpoint = _start_checkpoint()
+        self.spec = self._kept_spec(self._start_checkpoint) or self._fitted_spec()
+        self.model = context.wrap_model(build_model(self.spec.n_features, self.hparams))
+        self._optimizer = context.wrap_optimizer(
+            torch.optim.AdamW(
+                self.model.parameters(),
+                lr=float(self.hparams["learning_rate"]),
+                weight_decay=float(self.hparams["weight_decay"]),
+            )
+        )
+        self._loss = torch.nn.BCEWithLogitsLoss()
+        self._total_batches = _length_in_batches(context.get_experiment_config())
+        self._held_out = batches.validation_rows(self._table, self._label, float(self.hparams["validation_fraction"]))
+
+    def start_from(self, checkpoint: str | None) -> None:
+        """Called before the loaders are built, with the checkpoint the weights will come from.
+
+        On a cluster that is the one the constructor knew of; run locally, it is known only now.
+        """
+        if checkpoint is None or checkpoint == self._start_checkpoint:
+            return
+        spec = self._kept_spec(checkpoint)
+        if spec is not None and spec.n_features != self.spec.n_features:
+            raise _refused(
+                f"checkpoint {checkpoint} was fitted to {spec.n_features} features, this data gives "
+                f"{self.spec.n_features}: start afresh instead of from this checkpoint"
+            )
+        self.spec = spec or self.spec
+
+    def build_callbacks(self) -> dict[str, pytorch.PyTorchCallback]:
+        """The files serving needs, in every checkpoint."""
+        return {"serving_files": checkpoints.ServingFiles(self)}
+
+    def build_training_data_loader(self) -> pytorch.DataLoader:
+        """Shuffled batches of the rows that are not held out."""
+        seed = torch.initial_seed()  # the trial's seed, which Determined has set; a context off the cluster has none
+        return batches.loader(self._rows(~self._held_out), self.context.get_per_slot_batch_size(), seed)
+
+    def build_validation_data_loader(self) -> pytorch.DataLoader:
+        """The rows held out."""
+        return batches.loader(self._rows(self._held_out), int(self.hparams["validation_batch_size"]))
+
+    def train_batch(
+        self, batch: tuple[torch.Tensor, torch.Tensor], epoch_idx: int, batch_idx: int
+    ) -> dict[str, torch.Tensor]:
+        """One step of the optimizer."""
+        rows, labels = batch
+        self._set_learning_rate(batch_idx)
+        loss = self._loss(self.model(rows).squeeze(1), labels)
+        self.context.backward(loss)
+        self.context.step_optimizer(self._optimizer)
+        return {"loss": loss}
+
+    def evaluate_full_dataset(self, data_loader: torch.utils.data.DataLoader) -> dict[str, float]:
+        """Metrics over all held-out rows; an AUC is no mean over batches."""
+        scores, labels = [], []
+        for rows, batch_labels in data_loader:
+            scores.append(self.model(self.context.to_device(rows)).squeeze(1).cpu())
+            labels.append(batch_labels)
+        logits = torch.cat(scores).double().numpy()
+        truth = torch.cat(labels).double().numpy()
+        return {
+            "val_loss": metrics.log_loss(logits, truth),
+            "val_acc": metrics.accuracy(logits, truth),
+            "val_auc": metrics.auc(logits, truth),
+        }
+
+    def _rows(self, chosen: np.ndarray) -> batches.Rows:
+        columns = {name: _chosen(column, chosen) for name, column in self._table.columns.items()}
+        return batches.Rows(features.encode(columns, self.spec), np.asarray(columns[self._label]))
+
+    def _fitted_spec(self) -> features.FeatureSpec:
+        spec = features.fit(self._table.columns, self._contract)
+        logger.info("fitted the preprocessing to %d rows: %d features", self._table.rows, spec.n_features)
+        return spec
+
+    def _kept_spec(self, checkpoint: str | None) -> features.FeatureSpec | None:
+        """The spec of the checkpoint training starts from, unless there is none or a new fit is wanted."""
+        if checkpoint is None:
+            return None
+        if self._refit:
+            logger.warning("data.refit is set: scales and categories are fitted anew, unlike those of the weights")
+            return None
+        spec = checkpoints.read_spec(self.context, checkpoint)
+        if spec is None:
+            raise _refused(
+                f"checkpoint {checkpoint} holds no {checkpoints.FEATURE_SPEC}: it is not of this experiment. Start "
+                "afresh, or set data.refit: true to fit the preprocessing to the new data"
+            )
+        wanted = {fact["name"] for fact in self._contract["columns"]} - {self._label}
+        if wanted != set(spec.columns):
+            raise _refused(
+                f"the contract's columns differ from those checkpoint {checkpoint} was fitted to: "
+                f"{', '.join(sorted(wanted ^ set(spec.columns)))}. Start afresh (train.py --no-incremental)"
+            )
+        logger.info("keeping the fit of checkpoint %s: %d features", checkpoint, spec.n_features)
+        return spec
+
+    def _set_learning_rate(self, batch_idx: int) -> None:
+        """Warm up, then fall along half a cosine to a fiftieth.
+
+        Set from the batch number and not by a scheduler: a warm start restores the state of scheduler and
+        optimizer, and would begin with the rate the last training ended with.
+        """
+        peak = float(self.hparams["learning_rate"])
+        rate = peak * min(1.0, (batch_idx + 1) / int(self.hparams["warmup_batches"]))
+        if self._total_batches:
+            done = min(1.0, batch_idx / self._total_batches)
+            rate *= 0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+            group["weight_decay"] = float(self.hparams["weight_decay"])
+
+
+def _read(config: Mapping[str, Any], contract: contracts.Contract) -> tables.Table:
+    try:
+        with fetch(config, contract) as files:
+            table = tables.read_all(files, contract)
+    except NoDataError as error:
+        raise _refused(f"No data. Aborting training. {error}") from error
+    logger.info("read %d rows from %d file(s)", table.rows, len(files))
+    return table
+
+
+def _refused(reason: str) -> det.InvalidHP:
+    """An error that ends the trial without a retry. Determined swallows its text, so it is logged here."""
+    logger.error("%s", reason)
+    return det.InvalidHP(reason)
+
+
+def _start_checkpoint() -> str | None:
+    """The checkpoint a trial on a cluster resumes from or is warm-started from."""
+    info = det.get_cluster_info()
+    return info.latest_checkpoint if info is not None else None
+
+
+def _length_in_batches(config: Mapping[str, Any]) -> int | None:
+    length = config.get("searcher", {}).get("max_length")
+    return int(length["batches"]) if isinstance(length, Mapping) and "batches" in length else None
+
+
+def _chosen(column: tables.Column, chosen: np.ndarray) -> tables.Column:
+    if isinstance(column, np.ndarray):
+        return column[chosen]
+    return [value for value, wanted in zip(column, chosen.tolist(), strict=True) if wanted]
