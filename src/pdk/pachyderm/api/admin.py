@@ -1,0 +1,50 @@
+"""`admin_v2.API`, `versionpb_v2.API`, the health service, and auth's answer that it is off.
+
+What every client asks first. Mirrors `server/admin/server`, `version` and `server/auth` of pachd (auth.go: not activated).
+"""
+
+from typing import Any
+
+from pdk.base.errors import Unimplemented
+from pdk.pachyderm.api.server import Call, Methods
+from pdk.pachyderm.api.wire import HEALTH, Wire
+
+VERSION = (2, 12, 2)
+"""The Pachyderm release whose protocol this is."""
+
+AUTH_OFF = "the auth service is not activated"
+
+
+class AdminService:
+    """Answers for the server as a whole; `cluster_id` is stable across restarts."""
+
+    def __init__(self, wire: Wire, cluster_id: str) -> None:
+        self._wire = wire
+        self._cluster_id = cluster_id
+
+    def methods(self) -> Methods:
+        """Return the handlers."""
+        return {
+            ("admin_v2.API", "InspectCluster"): self.inspect_cluster,
+            ("versionpb_v2.API", "GetVersion"): self.get_version,
+            ("auth_v2.API", "*"): self.refuse_auth,
+            (f"{HEALTH}.Health", "Check"): self.check_health,
+        }
+
+    def inspect_cluster(self, request: Any, call: Call) -> Any:
+        """Answer who we are; `warnings_ok` keeps clients from warning that they got no warnings."""
+        return self._wire.admin.ClusterInfo(id=self._cluster_id, deployment_id=self._cluster_id, warnings_ok=True)
+
+    def get_version(self, request: Any, call: Call) -> Any:
+        """Answer the version we are compatible with."""
+        major, minor, micro = VERSION
+        return self._wire.version.Version(major=major, minor=minor, micro=micro)
+
+    def refuse_auth(self, request: Any, call: Call) -> Any:
+        """Raise what clients take for "no auth here"."""
+        raise Unimplemented(AUTH_OFF)
+
+    def check_health(self, request: Any, call: Call) -> Any:
+        """Answer that we serve."""
+        response = self._wire.health.HealthCheckResponse
+        return response(status=response.SERVING)

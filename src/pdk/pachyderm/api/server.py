@@ -1,0 +1,174 @@
+"""The gRPC server of pachd: one generic servicer in front of plain functions.
+
+A service module (`api/pfs.py`, `api/pps.py`, `api/admin.py`, ...) offers `methods() -> Methods`; each handler takes the
+decoded request (an iterator of requests when the client streams) and a `Call`, and returns a message, None (= Empty), or
+an iterable of messages when the server streams. It raises the errors of `pdk.base.errors`; `api/status.py` maps them.
+Methods without a handler answer UNIMPLEMENTED. Mirrors the interceptors of pachd's `internal/middleware`.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent import futures
+from typing import Any
+
+import grpc
+
+from pdk.base.errors import PdkError, Unavailable, Unimplemented
+from pdk.pachyderm.api.status import code_of
+from pdk.pachyderm.api.wire import Rpc, Wire
+from pdk.reconcile.changes import Changes
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES = 64 << 20
+"""Clients send up to 20 MiB in a message; we never send more than `api.files.CHUNK_BYTES` of a file in one."""
+
+THREADS = 200
+"""Calls at the same time, those that wait (InspectCommit, SubscribeCommit, following logs) included."""
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # pachctl pings every 20 s without streams, which grpc by default takes for abuse.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+    ("grpc.http2.max_ping_strikes", 0),
+    # Two servers must never share a port: clients would reach either.
+    ("grpc.so_reuseport", 0),
+]
+
+
+class Call:
+    """What a handler may know of the call beside the request."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+        self.metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+
+    def cancelled(self) -> bool:
+        """Tell whether nobody waits for the answer any more."""
+        return not self._context.is_active()
+
+
+Handler = Callable[[Any, Call], Any]
+Methods = Mapping[tuple[str, str], Handler]
+"""(service, method), as in `("pfs_v2.API", "InspectCommit")` -> handler."""
+
+
+class PachdServer:
+    """Serves the given methods on a port; `port` is the bound one after `start`."""
+
+    def __init__(
+        self, wire: Wire, services: Iterable[Methods], changes: Changes, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        self._wire = wire
+        self._changes = changes
+        self._host = host
+        self.port = port
+        methods: dict[tuple[str, str], Handler] = {}
+        for service in services:
+            methods.update(service)
+        self._server = grpc.server(futures.ThreadPoolExecutor(THREADS, "grpc"), options=OPTIONS)
+        self._server.add_generic_rpc_handlers((_Router(wire, methods, changes),))
+
+    def start(self) -> None:
+        """Bind and serve. Raises Unavailable when the port is taken."""
+        try:
+            self.port = self._server.add_insecure_port(f"{self._host}:{self.port}")
+        except RuntimeError as error:
+            raise Unavailable(
+                f"cannot listen on {self._host}:{self.port}: {error}; is another pachd running?"
+            ) from error
+        self._server.start()
+
+    def stop(self, grace: float = 2.0) -> None:
+        """End waiting calls by closing `changes`, give the others `grace` seconds, then close the port."""
+        self._changes.close()
+        self._server.stop(grace).wait()
+
+
+class _Router(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Finds the handler of a path and dresses it for grpc."""
+
+    def __init__(self, wire: Wire, methods: Methods, changes: Changes) -> None:
+        self._wire = wire
+        self._methods = methods
+        self._changes = changes
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        """Return how to serve one path."""
+        service, method = _split(handler_call_details.method)
+        handler = self._methods.get((service, method)) or self._methods.get((service, "*"))
+        rpc = self._wire.rpcs.get((service, method))
+        if handler is None or rpc is None:
+            return _raw_handler(_unimplemented(service, method))
+        return self._dress(rpc, handler)
+
+    def _dress(self, rpc: Rpc, handler: Handler) -> grpc.RpcMethodHandler:
+        def unary(request: Any, context: grpc.ServicerContext) -> Any:
+            with _Answering(context, rpc):
+                answer = handler(request, self._call(context))
+                return answer if answer is not None else rpc.response()
+
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            with _Answering(context, rpc):
+                yield from handler(request, self._call(context))
+
+        make = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[rpc.request_streams, rpc.response_streams]
+        return make(
+            stream if rpc.response_streams else unary,
+            request_deserializer=rpc.request.FromString,
+            response_serializer=_serialize,
+        )
+
+    def _call(self, context: grpc.ServicerContext) -> Call:
+        context.add_callback(self._changes.notify)  # wakes a handler that waits for a change when its client goes away
+        return Call(context)
+
+
+def _split(path: str) -> tuple[str, str]:
+    service, _, method = path.lstrip("/").rpartition("/")
+    return service, method
+
+
+def _serialize(message: Any) -> bytes:
+    return bytes(message.SerializeToString())
+
+
+def _unimplemented(service: str, method: str) -> Unimplemented:
+    return Unimplemented(f"unknown method {method} for service {service}")
+
+
+def _raw_handler(error: PdkError) -> grpc.RpcMethodHandler:
+    def refuse(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        context.abort(code_of(error), str(error))
+        yield from ()
+
+    # Streaming on both sides suits every kind of method, as no message is read or sent.
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+class _Answering:
+    """Turns an error of a handler into the status of its call."""
+
+    def __init__(self, context: grpc.ServicerContext, rpc: Rpc) -> None:
+        self._context = context
+        self._rpc = rpc
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, GeneratorExit) or not self._context.is_active():
+            return
+        if isinstance(error, PdkError):
+            logger.debug("%s/%s: %s", self._rpc.service, self._rpc.method, error)
+            self._context.abort(code_of(error), str(error))
+        if isinstance(error, Exception):
+            logger.error("%s/%s failed", self._rpc.service, self._rpc.method, exc_info=error)
+            self._context.abort(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")

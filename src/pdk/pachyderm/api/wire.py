@@ -1,0 +1,285 @@
+"""The messages and methods of Pachyderm's protocol, derived at start from the installed `pachyderm_sdk`.
+
+The SDK holds betterproto classes: they lack field presence, strict JSON and speed. From their field numbers and types this
+module builds descriptors in a private pool, and so gets ordinary protobuf (upb) messages for the same bytes. Used by every
+servicer of `api/`; nothing of it is known outside `api/`.
+
+    wire = Wire()
+    info = wire.pfs.CommitInfo(description="x")             # the class of pfs_v2.CommitInfo
+    info.started.FromDatetime(moment)
+    wire.pfs.CommitState.Value("FINISHED")                  # enums by name
+    wire.rpcs["pfs_v2.API", "InspectCommit"].request        # what a method takes
+"""
+
+import dataclasses
+import importlib
+import typing
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import betterproto
+from google.protobuf import (
+    any_pb2,
+    descriptor_pb2,
+    descriptor_pool,
+    duration_pb2,
+    empty_pb2,
+    field_mask_pb2,
+    message_factory,
+    struct_pb2,
+    timestamp_pb2,
+    wrappers_pb2,
+)
+from google.protobuf.internal import enum_type_wrapper
+
+PACKAGES = {
+    "taskapi": "taskapi",
+    "auth": "auth_v2",
+    "pfs": "pfs_v2",
+    "pps": "pps_v2",
+    "version": "versionpb_v2",
+    "admin": "admin_v2",
+    "transaction": "transaction_v2",
+    "metadata": "metadata",
+}
+"""SDK module -> protobuf package, each after those it uses."""
+
+HEALTH = "grpc.health.v1"
+
+_ORIGINAL_NAMES = {
+    ("pfs_v2.AddFileUrlSource", "url"): "URL",
+    ("pfs_v2.GetFileRequest", "url"): "URL",
+    ("pps_v2.Egress", "url"): "URL",
+}
+"""Fields whose name betterproto changed beyond a trailing underscore; matters only where JSON is read or written."""
+
+_REQUESTS = {"GetFileTAR": "GetFileRequest", "CreateFileSet": "ModifyFileRequest"}
+"""Methods whose request is neither `<Method>Request` nor Empty."""
+
+_WELL_KNOWN = (any_pb2, duration_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2)
+_WRAPPERS = {
+    "bool": "BoolValue", "int32": "Int32Value", "int64": "Int64Value", "uint32": "UInt32Value", "uint64": "UInt64Value",
+    "float": "FloatValue", "double": "DoubleValue", "string": "StringValue", "bytes": "BytesValue",
+}  # fmt: skip
+
+Field = descriptor_pb2.FieldDescriptorProto
+
+
+@dataclasses.dataclass(frozen=True)
+class Rpc:
+    """One method of a service: the classes of its messages and which side streams."""
+
+    service: str
+    method: str
+    request: Any
+    response: Any
+    request_streams: bool
+    response_streams: bool
+
+
+class Namespace:
+    """The messages and enums of one protobuf package, by name."""
+
+    def __init__(self, pool: descriptor_pool.DescriptorPool, package: str) -> None:
+        self._pool = pool
+        self._package = package
+
+    def __getattr__(self, name: str) -> Any:
+        full_name = f"{self._package}.{name}"
+        try:
+            value = message_factory.GetMessageClass(self._pool.FindMessageTypeByName(full_name))
+        except KeyError:
+            try:
+                value = enum_type_wrapper.EnumTypeWrapper(
+                    self._pool.FindEnumTypeByName(f"{self._package}.{_enum_path(name)}")
+                )
+            except KeyError:
+                raise AttributeError(f"the protocol has no {full_name}") from None
+        setattr(self, name, value)
+        return value
+
+
+class Wire:
+    """All messages (`wire.pfs`, `wire.pps`, ..., `wire.google`) and all methods (`wire.rpcs`) of the protocol."""
+
+    def __init__(self) -> None:
+        """Derive everything; takes some tens of milliseconds beside the import of the SDK."""
+        self._modules = {name: importlib.import_module(f"pachyderm_sdk.api.{name}") for name in PACKAGES}
+        self.pool = descriptor_pool.DescriptorPool()
+        for well_known in _WELL_KNOWN:
+            self.pool.AddSerializedFile(well_known.DESCRIPTOR.serialized_pb)
+        for name, module in self._modules.items():
+            self.pool.AddSerializedFile(_FileBuilder(module, PACKAGES[name]).build().SerializeToString())
+        self.pool.AddSerializedFile(_health_file().SerializeToString())
+        self.health = Namespace(self.pool, HEALTH)
+        self.google = Namespace(self.pool, "google.protobuf")
+        self.pfs, self.pps, self.auth, self.admin, self.version, self.transaction, self.metadata = (
+            Namespace(self.pool, PACKAGES[name])
+            for name in ("pfs", "pps", "auth", "admin", "version", "transaction", "metadata")
+        )
+        self.rpcs = {(rpc.service, rpc.method): rpc for rpc in (*self._list_rpcs(), *self._health_rpcs())}
+
+    def _list_rpcs(self) -> Iterator[Rpc]:
+        for name, module in self._modules.items():
+            stub = getattr(module, "ApiStub", None)
+            if stub is not None:
+                recorder = _Recorder()
+                stub(recorder)
+                for path, kind, response in recorder.methods:
+                    yield self._rpc(Namespace(self.pool, PACKAGES[name]), path, kind, response)
+
+    def _health_rpcs(self) -> Iterator[Rpc]:
+        request, response = self.health.HealthCheckRequest, self.health.HealthCheckResponse
+        yield Rpc(f"{HEALTH}.Health", "Check", request, response, False, False)
+        yield Rpc(f"{HEALTH}.Health", "Watch", request, response, False, True)
+
+    def _rpc(self, namespace: Namespace, path: str, kind: str, response: type) -> Rpc:
+        _, service, method = path.split("/")
+        request = getattr(namespace, _REQUESTS.get(method, f"{method}Request"), self.google.Empty)
+        requests, _, responses = kind.partition("_")
+        return Rpc(service, method, request, self._class_of(response), requests == "stream", responses == "stream")
+
+    def _class_of(self, cls: type) -> Any:
+        return message_factory.GetMessageClass(self.pool.FindMessageTypeByName(_full_name(cls)))
+
+
+def _health_file() -> descriptor_pb2.FileDescriptorProto:
+    """Describe the messages of the standard health service, which no SDK module holds."""
+    file = descriptor_pb2.FileDescriptorProto(name="health.proto", package=HEALTH, syntax="proto3")
+    request = file.message_type.add(name="HealthCheckRequest")
+    request.field.add(name="service", number=1, type=Field.TYPE_STRING, label=Field.LABEL_OPTIONAL)
+    response = file.message_type.add(name="HealthCheckResponse")
+    names = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
+    values = [descriptor_pb2.EnumValueDescriptorProto(name=name, number=number) for number, name in enumerate(names)]
+    response.enum_type.add(name="ServingStatus", value=values)
+    type_name = f".{HEALTH}.HealthCheckResponse.ServingStatus"
+    response.field.add(name="status", number=1, type=Field.TYPE_ENUM, type_name=type_name, label=Field.LABEL_OPTIONAL)
+    return file
+
+
+class _Recorder:
+    """Stands in for a channel while an SDK stub registers its methods: the stub is the only list of them there is."""
+
+    def __init__(self) -> None:
+        self.methods: list[tuple[str, str, type]] = []
+
+    def __getattr__(self, kind: str) -> Any:
+        def register(path: str, request_serializer: object, response_deserializer: Any) -> None:
+            self.methods.append((path, kind, response_deserializer.__self__))
+
+        return register
+
+
+def _enum_path(name: str) -> str:
+    """Return where an enum lies in its package: in a message of its own.
+
+    Names of enum values are shared by a whole scope, and betterproto has flattened the nesting that kept them apart.
+    """
+    return f"{name}Scope.{name}"
+
+
+def _full_name(cls: type) -> str:
+    module = cls.__module__
+    if module.startswith("betterproto.lib."):
+        return f"google.protobuf.{cls.__name__}"
+    name = _enum_path(cls.__name__) if issubclass(cls, betterproto.Enum) else cls.__name__
+    return f"{PACKAGES[module.removeprefix('pachyderm_sdk.api.').partition('.')[0]]}.{name}"
+
+
+class _FileBuilder:
+    """Turns the classes of one SDK module into a .proto file in descriptor form."""
+
+    def __init__(self, module: ModuleType, package: str) -> None:
+        self._module = module
+        self._package = package
+        self._uses: set[str] = set()
+
+    def build(self) -> descriptor_pb2.FileDescriptorProto:
+        file = descriptor_pb2.FileDescriptorProto(name=f"{self._package}.proto", package=self._package, syntax="proto3")
+        for cls in vars(self._module).values():
+            if not isinstance(cls, type) or cls.__module__ != self._module.__name__:
+                continue
+            if issubclass(cls, betterproto.Enum):
+                values = [
+                    descriptor_pb2.EnumValueDescriptorProto(name=v.name, number=v.value) for v in typing.cast(Any, cls)
+                ]
+                scope = file.message_type.add(name=f"{cls.__name__}Scope")
+                scope.enum_type.add(name=cls.__name__, value=values)
+            elif issubclass(cls, betterproto.Message):
+                self._add_message(file.message_type.add(name=cls.__name__), cls)
+        file.dependency.extend(sorted(self._uses - {file.name}))
+        return file
+
+    def _add_message(self, message: Any, cls: type) -> None:
+        groups: dict[str, int] = {}
+        optional: list[Any] = []
+        for field in dataclasses.fields(cls):
+            meta = betterproto.FieldMetadata.get(field)
+            full_name = f"{self._package}.{cls.__name__}"
+            name = _ORIGINAL_NAMES.get((full_name, field.name), field.name.rstrip("_"))
+            target = message.field.add(name=name, number=meta.number, label=Field.LABEL_OPTIONAL)
+            if meta.proto_type == betterproto.TYPE_MAP:
+                self._set_map(message, target, field.type, full_name)
+            else:
+                self._set_type(target, meta, field.type)
+            if meta.group:
+                target.oneof_index = groups.setdefault(meta.group, len(groups))
+            elif meta.optional:
+                optional.append(target)
+        for group in groups:
+            message.oneof_decl.add(name=group)
+        for target in optional:  # proto3 `optional` is a oneof of one; these must come after the real ones
+            target.proto3_optional = True
+            target.oneof_index = len(message.oneof_decl)
+            message.oneof_decl.add(name=f"_{target.name}")
+
+    def _set_type(self, target: Any, meta: Any, annotation: Any) -> None:
+        if typing.get_origin(annotation) is list:
+            target.label = Field.LABEL_REPEATED
+            (annotation,) = typing.get_args(annotation)
+        elif typing.get_origin(annotation) is typing.Union:
+            annotation = typing.get_args(annotation)[0]
+        target.type = getattr(Field, f"TYPE_{meta.proto_type.upper()}")
+        if meta.wraps:
+            self._refer(target, f"google.protobuf.{_WRAPPERS[meta.wraps]}")
+        elif meta.proto_type in (betterproto.TYPE_MESSAGE, betterproto.TYPE_ENUM):
+            self._refer(target, self._name_of(annotation))
+
+    def _set_map(self, message: Any, target: Any, annotation: Any, full_name: str) -> None:
+        entry_name = "".join(part.capitalize() for part in target.name.split("_")) + "Entry"
+        entry = message.nested_type.add(name=entry_name)
+        entry.options.map_entry = True
+        field = next(f for f in dataclasses.fields(self._resolve(full_name)) if f.name.rstrip("_") == target.name)
+        key_type, value_type = betterproto.FieldMetadata.get(field).map_types
+        for number, (name, proto_type, value) in enumerate(
+            zip(("key", "value"), (key_type, value_type), typing.get_args(annotation), strict=True), 1
+        ):
+            part = entry.field.add(name=name, number=number, label=Field.LABEL_OPTIONAL)
+            self._set_type(part, betterproto.FieldMetadata(number, proto_type), value)
+        target.label = Field.LABEL_REPEATED
+        target.type = Field.TYPE_MESSAGE
+        target.type_name = f".{full_name}.{entry_name}"
+
+    def _resolve(self, full_name: str) -> Any:
+        return getattr(self._module, full_name.rpartition(".")[2])
+
+    def _refer(self, target: Any, full_name: str) -> None:
+        target.type_name = f".{full_name}"
+        package = full_name.partition(".")[0]
+        if package != "google":
+            self._uses.add(f"{package}.proto")
+            return
+        name = full_name.rpartition(".")[2]
+        self._uses.add(next(f.DESCRIPTOR.name for f in _WELL_KNOWN if name in f.DESCRIPTOR.message_types_by_name))
+
+    def _name_of(self, annotation: Any) -> str:
+        if isinstance(annotation, typing.ForwardRef):
+            annotation = annotation.__forward_arg__
+        if isinstance(annotation, str):
+            cls: Any = self._module
+            for part in annotation.split("."):
+                cls = getattr(cls, part)
+            annotation = cls
+        native = {"datetime": "google.protobuf.Timestamp", "timedelta": "google.protobuf.Duration"}
+        return native.get(annotation.__name__) or _full_name(annotation)
