@@ -127,7 +127,7 @@ class Watcher:
             raw = self._systems.determined._session.get(f"/api/v1/trials/{trial.id}").json()["trial"]
             self.lap.trial = raw
             latest = (raw.get("latestValidation") or {}).get("metrics", {}).get("avgMetrics", {})
-            shown = "  ".join(f"{k} {latest[k]:.3f}" for k in ("val_loss", "val_accuracy", "val_auc") if k in latest)
+            shown = "  ".join(f"{k} {latest[k]:.3f}" for k in ("val_loss", "val_acc", "val_auc") if k in latest)
             if raw["totalBatchesProcessed"]:
                 yield f"experiment       {self.lap.experiment.id} batch {raw['totalBatchesProcessed']:>5}  {shown}"
 
