@@ -21,7 +21,8 @@ from pathlib import Path
 from deployment.errors import DeployError, InputError
 from deployment.torchserve_config import Serving
 
-PFS = Path("/pfs")
+# Another place only where /pfs cannot be a real path; Pachyderm itself does not set it.
+PFS = Path(os.environ.get("PFS_ROOT") or "/pfs")
 DEFAULT_NAMESPACE = "models"
 
 

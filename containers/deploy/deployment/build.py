@@ -44,7 +44,9 @@ def run(options: BuildOptions, say: Callable[[str], None]) -> dict[str, Any]:
     checkpoint = options.source / "checkpoint"
     if not checkpoint.is_dir():
         raise InputError(f"{checkpoint} is missing: the training job writes the checkpoint there; look at its log")
-    say(f"model {model.name} version {model.number} ({model.version}), trained on data commit {model.data_commit}")
+    say(
+        f"model {model.name} version {model.version} ({model.version_name}), trained on data commit {model.data_commit}"
+    )
     with tempfile.TemporaryDirectory(prefix="deploy-") as name:
         scratch = Path(name)
         made = _make(model, checkpoint, options, scratch)
@@ -53,7 +55,7 @@ def run(options: BuildOptions, say: Callable[[str], None]) -> dict[str, Any]:
         say(f"the archive answers, with and without the kserve envelope: {report['predictions'][:-1]}")
         config = scratch / "config.properties"
         config.write_text(
-            torchserve_config.render(options.served_name, str(model.number), made.name, options.serving),
+            torchserve_config.render(options.served_name, str(model.version), made.name, options.serving),
             encoding="utf-8",
         )
         uri = _store(made, config, model, options, say)
@@ -67,8 +69,8 @@ def _make(model: TrainedModel, checkpoint: Path, options: BuildOptions, scratch:
     config = archive.read_checkpoint_json(checkpoint, "model_config.json")
     info = {
         "model": model.name,
-        "model_version": model.number,
-        "version_name": model.version,
+        "model_version": model.version,
+        "version_name": model.version_name,
         "data_commit": model.data_commit,
         "code_commit": model.code_commit,
         "build_job": options.job,
@@ -82,8 +84,8 @@ def _make(model: TrainedModel, checkpoint: Path, options: BuildOptions, scratch:
     }
     staged = scratch / "staged"
     archive.stage(checkpoint, staged, {"archive_info.json": info})
-    made = archive.pack(staged, options.served_name, str(model.number), scratch / "packed")
-    return Path(move(made, scratch / f"{options.served_name}-v{model.number}.mar"))
+    made = archive.pack(staged, options.served_name, str(model.version), scratch / "packed")
+    return Path(move(made, scratch / f"{options.served_name}-v{model.version}.mar"))
 
 
 def _store(made: Path, config: Path, model: TrainedModel, options: BuildOptions, say: Callable[[str], None]) -> str:
@@ -93,7 +95,7 @@ def _store(made: Path, config: Path, model: TrainedModel, options: BuildOptions,
         storage.save_to_folder(options.output / options.served_name, made, config)
         say(f"stored in the output commit, below {options.served_name}/")
         return ""
-    prefix = storage.bucket_prefix(options.served_name, model.number, options.job)
+    prefix = storage.bucket_prefix(options.served_name, model.version, options.job)
     uri = storage.bucket_uri(options.host, options.bucket, prefix)
     bucket = storage.open_bucket(options.host, options.bucket, options.credentials_file)
     if storage.save_to_bucket(bucket, prefix, made, config):

@@ -1,7 +1,7 @@
 """`model-info.yaml`: what one pipeline tells the next about the model it made. Read and written by `deploy.py`.
 
-The training pipeline writes the first one ({name, version, pipeline, repo} as in the original example, and the model
-version's number, its data commit, code commit, experiment and checkpoint). `build` passes all of it on and adds a
+The training pipeline writes the first one: {name, version, pipeline, repo} as in the original example, and the version's
+name, data commit, code commit, experiment, checkpoint and metrics. `version` is the number in the model registry. `build` passes all of it on and adds a
 `build` section, which is what `rollout` needs.
 """
 
@@ -21,11 +21,11 @@ FILE_NAME = "model-info.yaml"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A registered model version. `version` is its name (the id of the training job), `number` its number."""
+    """A registered model version. `version_name` is the id of the training job."""
 
     name: str
-    version: str
-    number: int
+    version: int
+    version_name: str
     data_commit: str
     code_commit: str
     document: Mapping[str, Any] = field(repr=False)
@@ -52,13 +52,13 @@ def read_trained(folder: Path) -> TrainedModel:
     """Read what the training pipeline wrote into `folder`. Raises `InputError`."""
     path = folder / FILE_NAME
     document = _load(path)
-    number = document.get("model_version", document.get("number"))
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise InputError(f"{path}: model_version must be the number of the model version (1, 2, ...), not {number!r}")
+    version = document.get("version")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise InputError(f"{path}: version must be the number of the model version (1, 2, ...), not {version!r}")
     return TrainedModel(
         name=_text(document, "name", path),
-        version=_text(document, "version", path),
-        number=number,
+        version=version,
+        version_name=_text(document, "version_name", path),
         data_commit=_text(document, "data_commit", path),
         code_commit=str(document.get("code_commit") or ""),
         document=document,
@@ -125,6 +125,6 @@ def _what_to_do(folder: Path) -> str:
 
 def _text(document: Mapping[str, Any], key: str, path: Path) -> str:
     value = document.get(key)
-    if not isinstance(value, (str, int)) or isinstance(value, bool) or not str(value).strip():
+    if not isinstance(value, str) or not value.strip():
         raise InputError(f"{path}: {key} must be a text, not {value!r}")
-    return str(value)
+    return value

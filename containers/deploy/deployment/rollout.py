@@ -7,6 +7,7 @@ API and the data plane may be away for a while at any point (they restart); only
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -93,7 +94,7 @@ class Rollout:
             namespace=options.namespace,
             storage_uri=uri,
             job=options.job,
-            model_version=model.number,
+            model_version=model.version,
             data_commit=model.data_commit,
             code_commit=model.code_commit,
             build_commit=options.input_commit,
@@ -212,21 +213,11 @@ class Rollout:
             yield from ((url, urlsplit(url).netloc) for url in (ready.internal_url, ready.url) if url)
 
     def _evidence(self, cluster: Cluster, name: str) -> Iterator[str]:
-        """Give what the cluster knows about the failure: conditions, events, last log lines."""
-        for title, gather in (
-            ("conditions", lambda: readiness.conditions(cluster.get(name) or {})),
-            ("events", lambda: cluster.events(name)),
-        ):
-            yield from _section(title, gather)
-        try:
-            pod = cluster.newest_pod(name)
-        except ClusterError as error:
-            yield f"pods: {error}"
-            return
-        for container in CONTAINERS if pod else ():
-            yield from _section(
-                f"log of {pod}/{container}", lambda c=container: cluster.log(pod, c, LOG_LINES).splitlines()
-            )
+        """Give what the cluster knows about the failure: conditions, events, last log lines of the youngest pod."""
+        yield from _section("conditions", lambda: readiness.conditions(cluster.get(name) or {}))
+        yield from _section("events", lambda: cluster.events(name))
+        for container in CONTAINERS:
+            yield from _section(f"log of {container}", partial(_log, cluster, name, container))
 
     def _document(
         self, model: TrainedModel, build: Build, desired: isvc.Desired, ready: readiness.Ready
@@ -238,8 +229,8 @@ class Rollout:
             "revision": ready.revision,
             "url": ready.url,
             "model": model.name,
-            "model_version": model.number,
-            "version": model.version,
+            "model_version": model.version,
+            "version_name": model.version_name,
             "data_commit": model.data_commit,
             "code_commit": model.code_commit,
             "experiment_id": model.document.get("experiment_id"),
@@ -257,6 +248,11 @@ class Rollout:
         if text != self._said:
             self._said = text
             self._say(text)
+
+
+def _log(cluster: Cluster, name: str, container: str) -> list[str]:
+    pod = cluster.newest_pod(name)
+    return [f"pod {pod}", *cluster.log(pod, container, LOG_LINES).splitlines()] if pod else []
 
 
 def _section(title: str, gather: Callable[[], list[str]]) -> Iterator[str]:

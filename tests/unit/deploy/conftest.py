@@ -15,9 +15,11 @@ EXPERIMENT = ROOT / "experiment"
 SAMPLE = json.loads((ROOT / "sample-data" / "customer_churn_sample.json").read_text())
 TRAIN_JOB = "0123456789abcdef0123456789abcdef"
 BUILD_JOB = "fedcba9876543210fedcba9876543210"
-HPARAMS = {"hidden_size": 16, "layers": 2, "dropout": 0.1}
+HPARAMS = yaml.safe_load((EXPERIMENT / "const.yaml").read_text())["hyperparameters"]
 
-sys.path.insert(0, str(CONTAINER))
+sys.path.insert(0, str(CONTAINER))  # before the imports below: the container's modules are no installed package
+from deployment.build import BuildOptions, run  # noqa: E402
+from deployment.torchserve_config import Serving  # noqa: E402
 
 
 def load_module(path: Path, name: str):
@@ -85,8 +87,8 @@ def make_trained(feature_spec, network):
         torch.save(state or network.state_dict(), checkpoint / "weights.pt")
         document = {
             "name": "customer-churn",
-            "version": TRAIN_JOB,
-            "model_version": number,
+            "version": number,
+            "version_name": TRAIN_JOB,
             "pipeline": "customer-churn-train",
             "repo": "customer-churn-data",
             "data_commit": TRAIN_JOB,
@@ -104,8 +106,6 @@ def make_trained(feature_spec, network):
 @pytest.fixture(scope="session")
 def build_model(make_trained, tmp_path_factory):
     """Give a function that runs the whole build on a fresh trained model; gives (source, output, document)."""
-    from deployment.build import BuildOptions, run
-    from deployment.torchserve_config import Serving
 
     def build(number: int = 3, serving: Serving | None = None, **options):
         base = tmp_path_factory.mktemp("build")
