@@ -8,11 +8,11 @@ corrected secret helps at the next attempt. Mirrors pkg/credentials of KServe.
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pdk.kserve.predictor.failures import ModelLoadFailed
 from pdk.kserve.predictor.settings import S3Defaults
+from pdk.kserve.predictor.storage_uri import S3Access
 from pdk.kserve.store.objects import JsonObject, ObjectStore
 
 SECRET_ANNOTATION = "serving.kserve.io/storageSecretName"
@@ -28,21 +28,6 @@ SETTINGS = {
     "cabundle": "AWS_CA_BUNDLE",
 }
 FALSE = frozenset({"0", "false", "no", "off"})
-
-
-@dataclass(frozen=True)
-class S3Access:
-    """How a bucket is read. An empty `endpoint_url` means Amazon's own; empty keys, what boto3 finds by itself: nothing."""
-
-    endpoint_url: str = ""
-    access_key: str = ""
-    secret_key: str = ""
-    session_token: str = ""
-    region: str = "us-east-1"
-    verify_ssl: bool = True
-    virtual_bucket: bool = False
-    anonymous: bool = False
-    ca_bundle: str = ""
 
 
 def resolve_s3(
@@ -83,7 +68,7 @@ def _is_s3(secret: JsonObject) -> bool:
 
 
 def _from_secret(secret: JsonObject, defaults: S3Defaults) -> S3Access:
-    data = _decoded(secret)
+    data = decoded_data(secret)
     annotations = secret["metadata"].get("annotations") or {}
     setting = {
         name: str(annotations.get(PREFIX + name, data.get(key, data.get(f"s3-{name}", ""))))
@@ -102,7 +87,8 @@ def _from_secret(secret: JsonObject, defaults: S3Defaults) -> S3Access:
     )
 
 
-def _decoded(secret: JsonObject) -> dict[str, str]:
+def decoded_data(secret: JsonObject) -> dict[str, str]:
+    """Return the data of a Secret as text; raise ModelLoadFailed for a value that is not base64 of text."""
     data: dict[str, Any] = secret.get("data") or {}
     try:
         return {key: base64.b64decode(str(value), validate=True).decode() for key, value in data.items()}

@@ -1,4 +1,4 @@
-"""What a `storageUri` names, and where one key of it lands under /mnt/models.
+"""What a `storageUri` names, how its bucket is read, and where one key of it lands under /mnt/models.
 
 Used by the storage initializer and, for the schemes, by the controller's validation. Mirrors kserve_storage: S3 is listed
 by string prefix, zero-byte keys and keys ending in `/` are skipped.
@@ -21,6 +21,21 @@ class StorageUri:
     scheme: str
     bucket: str
     path: str
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """How a bucket is read. An empty `endpoint_url` means Amazon's own; empty keys, what boto3 finds by itself: nothing."""
+
+    endpoint_url: str = ""
+    access_key: str = ""
+    secret_key: str = ""
+    session_token: str = ""
+    region: str = "us-east-1"
+    verify_ssl: bool = True
+    virtual_bucket: bool = False
+    anonymous: bool = False
+    ca_bundle: str = ""
 
 
 def parse_storage_uri(text: str) -> StorageUri:

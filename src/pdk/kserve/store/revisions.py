@@ -4,6 +4,7 @@ The objects clients see (status, pods, deployments) are derived from these rows,
 server finds in them what it had started and where it was. In the same database as the objects, in tables of their own.
 """
 
+import contextlib
 import dataclasses
 import enum
 import json
@@ -21,6 +22,7 @@ MIGRATIONS: list[Migration] = [
             uid TEXT PRIMARY KEY,
             namespace TEXT NOT NULL,
             name TEXT NOT NULL,
+            last_number INTEGER NOT NULL,
             rolled_out INTEGER,
             previous_rolled_out INTEGER
         );
@@ -131,11 +133,15 @@ class Revision:
 
 @dataclass(frozen=True)
 class ServiceRow:
-    """What is remembered of an InferenceService: which revision has, and had before, all the traffic."""
+    """What is remembered of an InferenceService: which revision has, and had before, all the traffic.
+
+    `last_number` only grows: the name of a revision is never used again.
+    """
 
     uid: str
     namespace: str
     name: str
+    last_number: int = 0
     rolled_out: int | None = None
     previous_rolled_out: int | None = None
 
@@ -145,6 +151,10 @@ class Revisions:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+
+    def transaction(self) -> contextlib.AbstractContextManager[object]:
+        """Make several writes, also of the object store in the same database, one change."""
+        return self._db.transaction()
 
     def services(self, namespace: str, name: str) -> list[ServiceRow]:
         """Return the rows of a name: one, or several while a deleted one of the same name is being taken down."""
@@ -162,8 +172,9 @@ class Revisions:
         """Write a service."""
         with self._db.transaction() as conn:
             conn.execute(
-                "INSERT INTO isvc_services VALUES (:uid, :namespace, :name, :rolled_out, :previous_rolled_out) "
-                "ON CONFLICT (uid) DO UPDATE SET rolled_out = :rolled_out, previous_rolled_out = :previous_rolled_out",
+                "INSERT INTO isvc_services VALUES (:uid, :namespace, :name, :last_number, :rolled_out, :previous_rolled_out) "
+                "ON CONFLICT (uid) DO UPDATE SET last_number = :last_number, rolled_out = :rolled_out, "
+                "previous_rolled_out = :previous_rolled_out",
                 dataclasses.asdict(row),
             )
 
@@ -172,11 +183,17 @@ class Revisions:
         with self._db.transaction() as conn:
             conn.execute("DELETE FROM isvc_services WHERE uid = ?", (uid,))
 
-    def list(self, uid: str) -> list[Revision]:
+    def of_service(self, uid: str) -> list[Revision]:
         """Return the revisions of a service, oldest first."""
         with self._db.read() as conn:
             rows = conn.execute("SELECT body FROM isvc_revisions WHERE uid = ? ORDER BY number", (uid,))
             return [_decode(row["body"]) for row in rows]
+
+    def get(self, uid: str, number: int) -> Revision | None:
+        """Return one revision, None when it is gone."""
+        with self._db.read() as conn:
+            row = conn.execute("SELECT body FROM isvc_revisions WHERE uid = ? AND number = ?", (uid, number)).fetchone()
+            return None if row is None else _decode(row["body"])
 
     def all(self) -> list[Revision]:
         """Return every revision."""

@@ -1,0 +1,231 @@
+"""The Deployments, Pods and Services a cluster would have for an InferenceService, derived from its revisions.
+
+Nothing runs because of them: they are what `kubectl get pods`, `describe` and `logs` look at. Called by the reconciler
+after each pass.
+"""
+
+import datetime
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pdk.kserve.controller.view import View
+from pdk.kserve.predictor.lifecycle import CONTAINER, INITIALIZER
+from pdk.kserve.store.metadata import timestamp
+from pdk.kserve.store.revisions import Revision, RevisionState
+
+DEPLOYMENTS, PODS, SERVICES = "deployments.apps", "pods", "services"
+SERVING_IMAGE, INITIALIZER_IMAGE = "pdk/torchserve", "pdk/storage-initializer"
+STARTED = frozenset({RevisionState.STARTING, RevisionState.READY, RevisionState.DRAINING, RevisionState.STOPPING})
+ARGS = [
+    "torchserve",
+    "--start",
+    "--model-store=/mnt/models/model-store",
+    "--ts-config=/mnt/models/config/config.properties",
+]
+
+Object = dict[str, Any]
+
+
+def labels(revision: Revision) -> dict[str, str]:
+    """Return the labels of everything that belongs to a revision."""
+    return {
+        "app": revision.name,
+        "component": "predictor",
+        "serving.kserve.io/inferenceservice": revision.service,
+        "serving.knative.dev/configuration": f"{revision.service}-predictor",
+        "serving.knative.dev/revision": revision.name,
+        "serving.knative.dev/service": f"{revision.service}-predictor",
+    }
+
+
+def deployment_name(revision: Revision) -> str:
+    """Return `<revision>-deployment`."""
+    return f"{revision.name}-deployment"
+
+
+def build_service(view: View) -> Object:
+    """Return the predictor's Service."""
+    name = f"{view.name}-predictor"
+    selector = {"serving.kserve.io/inferenceservice": view.name, "component": "predictor"}
+    ports = [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}]
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": view.namespace,
+            "labels": dict(selector),
+            "ownerReferences": [_owner(view.isvc)],
+        },
+        "spec": {"type": "ClusterIP", "clusterIP": "None", "selector": selector, "ports": ports},
+        "status": {"loadBalancer": {}},
+    }
+
+
+def build_deployment(view: View, revision: Revision) -> Object:
+    """Return the Deployment of a revision."""
+    ready = 1 if revision.state is RevisionState.READY else 0
+    created = timestamp(_moment(revision.stages.get("created", 0.0)))
+    available: Object = {
+        "type": "Available",
+        "status": "True" if ready else "False",
+        "reason": "MinimumReplicasAvailable" if ready else "MinimumReplicasUnavailable",
+        "message": f"Deployment {'has' if ready else 'does not have'} minimum availability.",
+        "lastUpdateTime": created,
+        "lastTransitionTime": created,
+    }
+    return {
+        "metadata": {
+            "name": deployment_name(revision),
+            "namespace": revision.namespace,
+            "labels": labels(revision),
+            "annotations": {"deployment.kubernetes.io/revision": "1"},
+            "ownerReferences": [_owner(view.isvc)],
+        },
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": revision.name}},
+            "template": {"metadata": {"labels": labels(revision)}, "spec": _pod_spec(revision)},
+        },
+        "status": {
+            "observedGeneration": 1,
+            "replicas": 1,
+            "updatedReplicas": 1,
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "unavailableReplicas": 1 - ready,
+            "conditions": [available],
+        },
+    }
+
+
+def build_pod(revision: Revision, deployment: Mapping[str, Any]) -> Object:
+    """Return the Pod of a revision; `deployment` is the stored object that owns it."""
+    return {
+        "metadata": {
+            "name": revision.pod,
+            "namespace": revision.namespace,
+            "labels": labels(revision),
+            "annotations": {**revision.annotations, "kubectl.kubernetes.io/default-container": CONTAINER},
+            "ownerReferences": [_owner(deployment)],
+        },
+        "spec": _pod_spec(revision),
+        "status": _pod_status(revision),
+    }
+
+
+def _owner(obj: Mapping[str, Any]) -> Object:
+    metadata = obj["metadata"]
+    return {
+        "apiVersion": obj["apiVersion"],
+        "kind": obj["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _pod_spec(revision: Revision) -> Object:
+    model = revision.predictor.get("model") or revision.predictor.get("pytorch") or {}
+    container: Object = {
+        "name": CONTAINER,
+        "image": SERVING_IMAGE,
+        "args": ARGS,
+        "ports": [{"name": "user-port", "containerPort": 8080, "protocol": "TCP"}],
+        "volumeMounts": [{"name": "kserve-provision-location", "mountPath": "/mnt/models", "readOnly": True}],
+    }
+    container |= {key: model[key] for key in ("env", "resources") if model.get(key)}
+    initializer = {
+        "name": INITIALIZER,
+        "image": INITIALIZER_IMAGE,
+        "args": [model.get("storageUri", ""), "/mnt/models"],
+        "volumeMounts": [{"name": "kserve-provision-location", "mountPath": "/mnt/models"}],
+    }
+    spec: Object = {
+        "containers": [container],
+        "initContainers": [initializer],
+        "volumes": [{"name": "kserve-provision-location", "emptyDir": {}}],
+        "serviceAccountName": revision.predictor.get("serviceAccountName") or "default",
+        "nodeName": "localhost",
+        "restartPolicy": "Always",
+    }
+    return spec | {
+        key: revision.predictor[key] for key in ("tolerations", "nodeSelector") if revision.predictor.get(key)
+    }
+
+
+def _pod_status(revision: Revision) -> Object:
+    ready = revision.state is RevisionState.READY
+    fetched = "fetched" in revision.stages
+    began = timestamp(_moment(revision.stages.get("created", 0.0)))
+    return {
+        "phase": "Running" if fetched and (revision.state in STARTED or revision.restarts) else "Pending",
+        "startTime": began,
+        "hostIP": "127.0.0.1",
+        "podIP": "127.0.0.1",
+        "podIPs": [{"ip": "127.0.0.1"}],
+        "qosClass": "BestEffort",
+        "conditions": list(_pod_conditions(revision, fetched, ready)),
+        "initContainerStatuses": [_initializer_status(revision, fetched)],
+        "containerStatuses": [_container_status(revision, ready)],
+    }
+
+
+def _pod_conditions(revision: Revision, fetched: bool, ready: bool) -> Iterator[Object]:
+    states = {"PodScheduled": True, "Initialized": fetched, "ContainersReady": ready, "Ready": ready}
+    stage = {"PodScheduled": "created", "Initialized": "fetched", "ContainersReady": "ready", "Ready": "ready"}
+    for kind, holds in states.items():
+        moment = revision.stages.get(stage[kind], revision.stages.get("created", 0.0))
+        yield {"type": kind, "status": "True" if holds else "False", "lastTransitionTime": timestamp(_moment(moment))}
+
+
+def _initializer_status(revision: Revision, fetched: bool) -> Object:
+    if fetched:
+        begun = timestamp(_moment(revision.stages.get("fetch", revision.stages["fetched"])))
+        ended = timestamp(_moment(revision.stages["fetched"]))
+        done = {"exitCode": 0, "reason": "Completed", "startedAt": begun, "finishedAt": ended}
+        state: Object = {"terminated": done}
+    elif revision.state is RevisionState.FETCHING:
+        state = {"running": {"startedAt": timestamp(_moment(revision.stages.get("fetch", 0.0)))}}
+    else:
+        state = {"waiting": _waiting(revision)}
+    return {
+        "name": INITIALIZER,
+        "image": INITIALIZER_IMAGE,
+        "imageID": "",
+        "ready": fetched,
+        "restartCount": revision.fetch_restarts,
+        "state": state,
+    }
+
+
+def _container_status(revision: Revision, ready: bool) -> Object:
+    status: Object = {
+        "name": CONTAINER,
+        "image": SERVING_IMAGE,
+        "imageID": "",
+        "ready": ready,
+        "started": ready,
+        "restartCount": revision.restarts,
+    }
+    if revision.state in STARTED:
+        status["state"] = {"running": {"startedAt": timestamp(_moment(revision.stages.get("start", 0.0)))}}
+    elif "fetched" in revision.stages:
+        status["state"] = {"waiting": _waiting(revision)}
+    else:
+        status["state"] = {"waiting": {"reason": "PodInitializing"}}
+    failure = revision.failure
+    if failure is not None and revision.restarts:
+        ended = {"exitCode": failure.exit_code if failure.exit_code is not None else 1, "reason": "Error"}
+        status["lastState"] = {"terminated": ended | {"message": failure.message, "finishedAt": failure.time}}
+    return status
+
+
+def _waiting(revision: Revision) -> Object:
+    message = revision.waiting or (revision.failure.message if revision.failure is not None else "")
+    if not message:
+        return {"reason": "PodInitializing"}
+    return {"reason": "CrashLoopBackOff", "message": message}
+
+
+def _moment(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
