@@ -18,6 +18,10 @@ _CDF = np.array([_NORMAL.cdf(z) for z in _Z])
 
 #: Spread (deviation over mean) above which a usage column is mostly zeros instead of merely skewed.
 ZERO_INFLATION_ABOVE = 1.2
+#: Spread above which so few customers have a service (one in a hundred or less) that the amounts must not vary much
+#: as well: a few of them would decide the deviation of the whole column.
+RARE_ABOVE = 8.0
+RARE_SPREAD = 0.5
 
 
 def uniform(z: np.ndarray) -> np.ndarray:
@@ -45,7 +49,7 @@ def usage(z: np.ndarray, mean: float, std: float) -> np.ndarray:
     spread = std / mean
     if spread <= ZERO_INFLATION_ABOVE:
         return lognormal(z, mean, std)
-    inner = ZERO_INFLATION_ABOVE
+    inner = ZERO_INFLATION_ABOVE if spread <= RARE_ABOVE else RARE_SPREAD
     users = (1 + inner**2) / (1 + spread**2)
     u = uniform(z)
     rank = np.clip((u - (1 - users)) / users, 1e-9, 1 - 1e-6)
