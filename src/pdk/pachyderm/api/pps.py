@@ -1,0 +1,295 @@
+"""`pps_v2.API`: decode, call pps, encode. Mirrors `src/server/pps/server/api_server.go` of the original.
+
+Methods without a handler here (RunLoadTest, ListTask, GetKubeEvents, UpdateJobState, ...) answer UNIMPLEMENTED.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pdk.base.errors import InvalidArgument
+from pdk.pachyderm.api.pps_messages import PpsMessages
+from pdk.pachyderm.api.pps_requests import (
+    as_json,
+    job_of,
+    job_page,
+    log_filter,
+    pipeline_of,
+    projects_of,
+    state_filter,
+)
+from pdk.pachyderm.api.server import Call, Handler, Methods
+from pdk.pachyderm.api.wire import Wire
+from pdk.pachyderm.pfs.types import DEFAULT_PROJECT, Commit, CommitHandle, Repo
+from pdk.pachyderm.pps.datum_values import file_infos
+from pdk.pachyderm.pps.engine import Pps
+from pdk.pachyderm.pps.jobs import JobFilter
+from pdk.pachyderm.pps.spec import BUILT_IN_DEFAULTS
+from pdk.pachyderm.pps.spec_json import render
+from pdk.pachyderm.pps.types import (
+    DatumInfo,
+    DatumState,
+    Job,
+    JobInfo,
+    PipelineInfo,
+    PipelineState,
+)
+
+SERVICE = "pps_v2.API"
+DATUM_BATCH = 100
+
+
+class PpsService:
+    """The handlers of pipelines, jobs, datums, logs and secrets."""
+
+    def __init__(self, wire: Wire, pps: Pps) -> None:
+        self._wire = wire
+        self._pps = pps
+        self._messages = PpsMessages(wire)
+
+    def methods(self) -> Methods:
+        """Return the handlers."""
+        handlers: dict[str, Handler] = {
+            "CreatePipeline": self.create_pipeline,
+            "CreatePipelineV2": self.create_pipeline_v2,
+            "InspectPipeline": self.inspect_pipeline,
+            "ListPipeline": self.list_pipeline,
+            "DeletePipeline": self.delete_pipeline,
+            "DeletePipelines": self.delete_pipelines,
+            "StartPipeline": self.start_pipeline,
+            "StopPipeline": self.stop_pipeline,
+            "RerunPipeline": self.rerun_pipeline,
+            "RunCron": self.run_cron,
+            "GetClusterDefaults": self.get_cluster_defaults,
+            "GetProjectDefaults": self.get_project_defaults,
+            "InspectJob": self.inspect_job,
+            "ListJob": self.list_job,
+            "InspectJobSet": self.inspect_job_set,
+            "ListJobSet": self.list_job_set,
+            "SubscribeJob": self.subscribe_job,
+            "StopJob": self.stop_job,
+            "DeleteJob": self.delete_job,
+            "InspectDatum": self.inspect_datum,
+            "ListDatum": self.list_datum,
+            "CreateDatum": self.create_datum,
+            "RestartDatum": self.restart_datum,
+            "GetLogs": self.get_logs,
+            "CreateSecret": self.create_secret,
+            "InspectSecret": self.inspect_secret,
+            "ListSecret": self.list_secret,
+            "DeleteSecret": self.delete_secret,
+        }
+        return {(SERVICE, name): handler for name, handler in handlers.items()}
+
+    # Pipelines
+
+    def create_pipeline(self, request: Any, call: Call) -> None:
+        """CreatePipeline: the original too turns the message into JSON and goes on as in V2."""
+        self._pps.pipelines.create_pipeline(json.dumps(as_json(request)))
+
+    def create_pipeline_v2(self, request: Any, call: Call) -> Any:
+        """CreatePipelineV2."""
+        effective = self._pps.pipelines.create_pipeline(
+            request.create_pipeline_request_json, request.update, request.reprocess, request.dry_run
+        )
+        return self._wire.pps.CreatePipelineV2Response(effective_create_pipeline_request_json=effective)
+
+    def inspect_pipeline(self, request: Any, call: Call) -> Any:
+        """InspectPipeline; details only when asked for."""
+        info = self._pps.pipelines.inspect_pipeline(pipeline_of(request.pipeline))
+        return self._pipeline_info(info, request.details)
+
+    def _pipeline_info(self, info: PipelineInfo, details: bool) -> Any:
+        return self._messages.pipeline_info(info, json.dumps(render(info.effective_spec)), details)
+
+    def list_pipeline(self, request: Any, call: Call) -> Iterator[Any]:
+        """ListPipeline; details always, as in the original."""
+        keep = state_filter(request.jq_filter, PipelineState.__members__)
+        infos = self._pps.pipelines.list_pipeline(
+            pipeline_of(request.pipeline) if request.pipeline.name else None,
+            projects_of(request.projects),
+            request.history,
+            request.commit_set.id,
+        )
+        chosen = [info for info in infos if keep(info.state.name)]
+        if request.page.page_size:
+            start = request.page.page_index * request.page.page_size
+            chosen = chosen[start : start + request.page.page_size]
+        for info in chosen:
+            yield self._pipeline_info(info, details=True)
+
+    def delete_pipeline(self, request: Any, call: Call) -> None:
+        """DeletePipeline; the deprecated `all` means every pipeline of project `default`."""
+        if request.all:
+            self._pps.pipelines.delete_pipelines([DEFAULT_PROJECT], False, request.force, request.keep_repo)
+            return
+        pipeline = pipeline_of(request.pipeline)
+        self._pps.pipelines.delete_pipeline(pipeline, request.force, request.keep_repo, request.must_exist)
+
+    def delete_pipelines(self, request: Any, call: Call) -> Any:
+        """DeletePipelines."""
+        deleted = self._pps.pipelines.delete_pipelines(
+            projects_of(request.projects), request.all, request.force, request.keep_repo
+        )
+        return self._wire.pps.DeletePipelinesResponse(pipelines=[self._messages.pipeline(each) for each in deleted])
+
+    def start_pipeline(self, request: Any, call: Call) -> None:
+        """StartPipeline."""
+        self._pps.pipelines.start_pipeline(pipeline_of(request.pipeline))
+
+    def stop_pipeline(self, request: Any, call: Call) -> None:
+        """StopPipeline."""
+        self._pps.pipelines.stop_pipeline(pipeline_of(request.pipeline), request.must_exist)
+
+    def rerun_pipeline(self, request: Any, call: Call) -> None:
+        """RerunPipeline."""
+        self._pps.pipelines.rerun_pipeline(pipeline_of(request.pipeline), request.reprocess)
+
+    def run_cron(self, request: Any, call: Call) -> None:
+        """RunCron."""
+        self._pps.pipelines.run_cron(pipeline_of(request.pipeline))
+
+    def get_cluster_defaults(self, request: Any, call: Call) -> Any:
+        """GetClusterDefaults: the built-in ones, as they cannot be changed here."""
+        text = json.dumps({"createPipelineRequest": render(BUILT_IN_DEFAULTS)})
+        return self._wire.pps.GetClusterDefaultsResponse(cluster_defaults_json=text)
+
+    def get_project_defaults(self, request: Any, call: Call) -> Any:
+        """GetProjectDefaults: a project adds none to the cluster's."""
+        return self._wire.pps.GetProjectDefaultsResponse(project_defaults_json='{"createPipelineRequest": {}}')
+
+    # Jobs
+
+    def _job_info(self, info: JobInfo, details: bool) -> Any:
+        return self._messages.job_info(info, self._pps.job_details(info) if details else None)
+
+    def inspect_job(self, request: Any, call: Call) -> Any:
+        """InspectJob; with `wait` once the job has ended."""
+        job = job_of(request.job)
+        jobs = self._pps.jobs
+        info = jobs.wait_job(job, call.cancelled) if request.wait else jobs.inspect_job(job)
+        return self._job_info(info, request.details)
+
+    def list_job(self, request: Any, call: Call) -> Iterator[Any]:
+        """ListJob; details only when asked for (the SDK's own tests rely on their absence)."""
+        wanted = JobFilter(
+            pipeline=pipeline_of(request.pipeline) if request.pipeline.name else None,
+            projects=projects_of(request.projects),
+            input_commits=tuple(self._commit_of(message) for message in request.input_commit),
+            history=request.history,
+        )
+        for info in job_page(self._pps.jobs.list_job(wanted), request):
+            yield self._job_info(info, request.details)
+
+    def _commit_of(self, message: Any) -> Commit:
+        repo = message.repo if message.repo.name else message.branch.repo
+        handle = CommitHandle(
+            Repo(repo.project.name or DEFAULT_PROJECT, repo.name, repo.type or "user"), message.id, message.branch.name
+        )
+        return self._pps.resolve(handle)
+
+    def inspect_job_set(self, request: Any, call: Call) -> Iterator[Any]:
+        """InspectJobSet; with `wait` each job as it ends."""
+        if not request.job_set.id:
+            raise InvalidArgument("validate request: job set id must be specified")
+        jobs = self._pps.jobs
+        infos = (
+            jobs.wait_job_set(request.job_set.id, call.cancelled) if request.wait else jobs.job_set(request.job_set.id)
+        )
+        for info in infos:
+            yield self._job_info(info, request.details)
+
+    def list_job_set(self, request: Any, call: Call) -> Iterator[Any]:
+        """ListJobSet; paged by the creation of each set's first job."""
+        sets = {jobs[0]: jobs for _, jobs in self._pps.jobs.list_job_set(projects_of(request.projects))}
+        for first in job_page(list(sets), request):
+            jobs = [self._job_info(info, request.details) for info in sets[first]]
+            yield self._messages.job_set_info(first.job.id, jobs)
+
+    def subscribe_job(self, request: Any, call: Call) -> Iterator[Any]:
+        """SubscribeJob."""
+        for info in self._pps.jobs.subscribe_job(pipeline_of(request.pipeline), call.cancelled):
+            yield self._job_info(info, request.details)
+
+    def stop_job(self, request: Any, call: Call) -> None:
+        """StopJob."""
+        self._pps.jobs.stop_job(job_of(request.job), request.reason)
+
+    def delete_job(self, request: Any, call: Call) -> None:
+        """DeleteJob."""
+        self._pps.jobs.delete_job(job_of(request.job))
+
+    # Datums
+
+    def inspect_datum(self, request: Any, call: Call) -> Any:
+        """InspectDatum."""
+        job = job_of(request.datum.job)
+        return self._datum_info(self._pps.jobs.inspect_datum(job, request.datum.id))
+
+    def _datum_info(self, info: DatumInfo) -> Any:
+        # A skipped datum names the job that processed it.
+        job = Job(info.job.pipeline, info.processed_by) if info.job is not None else None
+        return self._messages.datum_info(info, job)
+
+    def list_datum(self, request: Any, call: Call) -> Iterator[Any]:
+        """ListDatum of a job, or dry for an input."""
+        states = [DatumState(state) for state in request.filter.state]
+        if request.HasField("input") and not request.job.id:
+            infos = self._preview(request.input)
+        else:
+            infos = self._pps.jobs.list_datum(job_of(request.job), states)
+        if request.reverse:
+            infos = infos[::-1]
+        if request.pagination_marker:
+            infos = list(itertools.dropwhile(lambda info: info.datum.id != request.pagination_marker, infos))[1:]
+        for info in infos[: request.number or None]:
+            yield self._datum_info(info)
+
+    def _preview(self, message: Any) -> list[DatumInfo]:
+        datums = self._pps.preview_datums(as_json(message), DEFAULT_PROJECT)
+        return [
+            DatumInfo(job=None, datum=datum, state=DatumState.UNKNOWN, data=file_infos(datum.inputs))
+            for datum in datums
+        ]
+
+    def create_datum(self, requests: Iterator[Any], call: Call) -> Iterator[Any]:
+        """CreateDatum: the datums of an input in batches, as many as each request asks for."""
+        datums: Iterator[DatumInfo] = iter(())
+        for number, request in enumerate(requests):
+            start = request.HasField("start")
+            if start != (number == 0):
+                raise InvalidArgument("first message must be start, all others continue")
+            body = request.start if start else getattr(request, "continue")
+            if start:
+                datums = iter(self._preview(body.input))
+            for info in itertools.islice(datums, body.number or DATUM_BATCH):
+                yield self._datum_info(info)
+
+    def restart_datum(self, request: Any, call: Call) -> None:
+        """RestartDatum."""
+        self._pps.restart_datum(job_of(request.job), list(request.data_filters))
+
+    # Logs and secrets
+
+    def get_logs(self, request: Any, call: Call) -> Iterator[Any]:
+        """GetLogs."""
+        for message in self._pps.logs.get_logs(log_filter(request), call.cancelled):
+            yield self._messages.log_message(message)
+
+    def create_secret(self, request: Any, call: Call) -> None:
+        """CreateSecret."""
+        self._pps.secrets.create_secret(request.file)
+
+    def inspect_secret(self, request: Any, call: Call) -> Any:
+        """InspectSecret."""
+        return self._messages.secret_info(self._pps.secrets.inspect_secret(request.secret.name))
+
+    def list_secret(self, request: Any, call: Call) -> Any:
+        """ListSecret."""
+        infos = [self._messages.secret_info(info) for info in self._pps.secrets.list_secret()]
+        return self._wire.pps.SecretInfos(secret_info=infos)
+
+    def delete_secret(self, request: Any, call: Call) -> None:
+        """DeleteSecret."""
+        self._pps.secrets.delete_secret(request.secret.name)

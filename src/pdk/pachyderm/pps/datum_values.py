@@ -1,0 +1,94 @@
+"""Datums as values: id, hash, and the JSON their inputs are stored as. Mirrors `worker/common` of the original."""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterable
+
+from pdk.pachyderm.pfs.types import Commit, FileInfo, FileType, Repo
+from pdk.pachyderm.pps.types import Datum, DatumInput
+
+_HASH_BYTES = 32
+
+
+def datum_id(inputs: Iterable[DatumInput]) -> str:
+    """Return the id: hex BLAKE2b-256 over name, repo, branch and path of each input, each followed by its length."""
+    state = hashlib.blake2b(digest_size=_HASH_BYTES)
+    for item in inputs:
+        for text in (item.name, item.commit.repo.name, item.branch, item.path):
+            data = text.encode()
+            state.update(data + struct.pack(">q", len(data)))
+    return state.hexdigest()
+
+
+def datum_hash(identity: str, inputs: Iterable[DatumInput], salt: str) -> str:
+    """Return the hash that decides about skipping: over id, contents of all but `reference` inputs, pipeline salt."""
+    state = hashlib.blake2b(identity.encode(), digest_size=_HASH_BYTES)
+    for item in inputs:
+        if not item.reference:
+            state.update(item.hash)
+    state.update(salt.encode())
+    return state.hexdigest()
+
+
+def make_datum(inputs: Iterable[DatumInput], salt: str) -> Datum:
+    """Return the datum of these inputs, ordered by name."""
+    ordered = tuple(sorted(inputs, key=lambda item: (item.name, item.path)))
+    identity = datum_id(ordered)
+    return Datum(identity, datum_hash(identity, ordered, salt), ordered)
+
+
+def inputs_to_json(inputs: Iterable[DatumInput]) -> str:
+    """Return the text a datum's inputs are stored as."""
+    return json.dumps(
+        [
+            {
+                "name": item.name,
+                "repo": [item.commit.repo.project, item.commit.repo.name, item.commit.repo.type],
+                "commit": item.commit.id,
+                "branch": item.branch,
+                "path": item.path,
+                "hash": item.hash.hex(),
+                "size": item.size_bytes,
+                "empty_files": item.empty_files,
+                "reference": item.reference,
+                "join_on": item.join_on,
+                "group_by": item.group_by,
+            }
+            for item in inputs
+        ],
+        separators=(",", ":"),
+    )
+
+
+def inputs_from_json(text: str) -> tuple[DatumInput, ...]:
+    """Read what `inputs_to_json` wrote."""
+    return tuple(
+        DatumInput(
+            name=item["name"],
+            commit=Commit(Repo(*item["repo"]), item["commit"]),
+            branch=item["branch"],
+            path=item["path"],
+            hash=bytes.fromhex(item["hash"]),
+            size_bytes=item["size"],
+            empty_files=item["empty_files"],
+            reference=item["reference"],
+            join_on=item["join_on"],
+            group_by=item["group_by"],
+        )
+        for item in json.loads(text)
+    )
+
+
+def file_infos(inputs: Iterable[DatumInput]) -> tuple[FileInfo, ...]:
+    """Return the files and folders of a datum as `DatumInfo.data` shows them."""
+    return tuple(
+        FileInfo(
+            item.commit,
+            item.path,
+            FileType.DIR if item.path.endswith("/") else FileType.FILE,
+            item.size_bytes,
+            item.hash,
+        )
+        for item in inputs
+    )

@@ -1,0 +1,371 @@
+"""The job loop: takes each pipeline's oldest unfinished job from CREATED to its end.
+
+A `Reconciler` keyed by job; every step is a row, so after `kill -9` the loop goes on where the rows say. Mirrors the job state
+machine of the original's `transform/registry.go`:
+
+    CREATED -> STARTING -> (all provenance FINISHED) -> RUNNING -> FINISHING -> SUCCESS
+                        -> UNRUNNABLE                 -> FAILURE   -> FAILURE      any unfinished -> KILLED
+
+| killed between | what is there then | what the next server does |
+|---|---|---|
+| CREATED / STARTING | no datums | looks again |
+| RUNNING | datum rows; finished ones with their output | ends left-over processes, runs the datums still STARTING |
+| FINISHING | commits closed for writing | waits for them to be FINISHED, ends the job |
+"""
+
+import concurrent.futures
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from pdk.base.clock import from_rfc3339, now
+from pdk.base.errors import NotFound, PdkError
+from pdk.db.database import Database
+from pdk.pachyderm.pfs.engine import Pfs
+from pdk.pachyderm.pfs.types import Commit, CommitInfo
+from pdk.pachyderm.pps.datum_runs import DatumRuns, Outcome, failure_reason
+from pdk.pachyderm.pps.job_infos import NOTHING_TO_RUN, datum_of, job_of, pipeline_info
+from pdk.pachyderm.pps.job_plans import JobPlans, unrunnable
+from pdk.pachyderm.pps.jobs import JOB_TIMED_OUT, Jobs
+from pdk.pachyderm.pps.logs import Logs, matches_filter
+from pdk.pachyderm.pps.secrets import SecretMask, is_confidential
+from pdk.pachyderm.pps.spec import parse_spec
+from pdk.pachyderm.pps.types import DatumState, Job, JobState, Pipeline, PipelineInfo, PipelineSpec, RunningDatum
+from pdk.pachyderm.pps.user_code import Cancellation, JobContext, JobTimedOut, Stopped, Surroundings, UserCode
+from pdk.pachyderm.store import datums as datum_rows
+from pdk.pachyderm.store import jobs as job_rows
+from pdk.pachyderm.store import pipelines as pipeline_rows
+from pdk.pachyderm.store.datums import DatumRow
+from pdk.pachyderm.store.jobs import JobRow
+from pdk.reconcile.loop import Reconciler
+
+MAX_REASON = 4000
+
+
+class JobRuns:
+    """Runs the jobs of this pachd: one at a time per pipeline, up to `workers` pipelines at once."""
+
+    def __init__(
+        self,
+        db: Database,
+        jobs: Jobs,
+        logs: Logs,
+        surroundings: Surroundings,
+        max_parallel_datums: int,
+        workers: int,
+    ) -> None:
+        self._db = db
+        self._pfs: Pfs = surroundings.pfs
+        self._jobs = jobs
+        self._logs = logs
+        self._at = surroundings
+        self._plans = JobPlans(db, surroundings.pfs)
+        self._max_parallel_datums = max_parallel_datums
+        self._lock = threading.Lock()
+        self._running: dict[Job, _Run] = {}
+        self._stopping = False
+        self._loop = Reconciler("pps-jobs", self._reconcile, self._next_keys, workers=workers)
+
+    def start(self) -> None:
+        """Note the jobs a killed server was running, then start the loop."""
+        with self._db.transaction() as conn:
+            for row in job_rows.list_next(conn):
+                if row.state == JobState.JOB_RUNNING:
+                    job_rows.count_restart(conn, row.seq)
+                    self._logs.master(job_of(row).pipeline, "job goes on after a restart of pachd", row.id)
+        self._loop.start()
+
+    def stop(self) -> None:
+        """End the user code that runs now, with nothing recorded, so the next server runs those datums again."""
+        with self._lock:
+            self._stopping = True
+            runs = list(self._running.values())
+        for run in runs:
+            run.cancellation.cancel()
+        self._loop.stop()
+
+    def wake(self) -> None:
+        """Look again at every job that may move."""
+        for key in self._next_keys():
+            self._loop.enqueue(key)
+
+    def on_job_changed(self, job: Job) -> None:
+        """Signal of `Jobs`: end the user code of a job that has ended, let the next one begin."""
+        with self._lock:
+            run = self._running.get(job)
+        if run is not None and self._has_ended(job):
+            run.cancellation.cancel()
+        self.wake()
+
+    def on_commit_settled(self, commit: Commit) -> None:
+        """Signal of pfs: a commit is FINISHED or gone; jobs that waited for it may move, the job of a gone one goes too."""
+        job = Job(Pipeline(commit.repo.project, commit.repo.name), commit.id)
+        if commit.repo == job.pipeline.output_repo and self._row(job) is not None:
+            self._loop.enqueue(_key(job))
+        self.wake()
+
+    def running_datums(self, job: Job) -> tuple[RunningDatum, ...]:
+        """Return the datums of a job that are being processed now."""
+        with self._lock:
+            run = self._running.get(job)
+        return run.datums if run is not None else ()
+
+    def restart_datum(self, job: Job, data_filters: Sequence[str]) -> bool:
+        """Begin the running datums that match every filter anew; False when there is none."""
+        with self._lock:
+            run = self._running.get(job)
+        matching = [
+            datum
+            for datum in (run.datums if run is not None else ())
+            if all(any(matches_filter(item, text) for item in datum.inputs) for text in data_filters)
+        ]
+        return any([run.cancellation.restart(datum.datum_id) for datum in matching if run is not None])
+
+    # The loop
+
+    def _next_keys(self) -> list[str]:
+        with self._db.read() as conn:
+            return [_key(job_of(row)) for row in job_rows.list_next(conn)]
+
+    def _row(self, job: Job) -> JobRow | None:
+        with self._db.read() as conn:
+            return job_rows.get(conn, job.pipeline.project, job.pipeline.name, job.id)
+
+    def _has_ended(self, job: Job) -> bool:
+        row = self._row(job)
+        return row is None or row.finished is not None
+
+    def _reconcile(self, key: str) -> None:
+        job = _job(key)
+        row = self._row(job)
+        if row is None:
+            return
+        try:
+            output = self._pfs.inspect_commit(job.output_commit)
+        except NotFound:
+            self._jobs.forget_job(job)
+            return
+        if row.finished is None and self._is_next(row):
+            try:
+                self._step(row, output)
+            except Exception as error:
+                self._logs.master(job.pipeline, f"job cannot go on, will be tried again: {error}", job.id)
+                raise
+
+    def _is_next(self, row: JobRow) -> bool:
+        with self._db.read() as conn:
+            unfinished = job_rows.list_unfinished(conn, row.project, row.pipeline)
+        return bool(unfinished) and unfinished[0].seq == row.seq
+
+    def _step(self, row: JobRow, output: CommitInfo) -> None:
+        job = job_of(row)
+        if row.state == JobState.JOB_CREATED:
+            self._set_state(row, JobState.JOB_STARTING)
+        if row.state in (JobState.JOB_CREATED, JobState.JOB_STARTING):
+            inputs = [self._pfs.inspect_commit(commit) for commit in output.direct_provenance]
+            if any(info.finished is None for info in inputs):
+                return  # the signal of the last one brings us back
+            if not self._begin(row, output, inputs):
+                return
+        if row.state != JobState.JOB_FINISHING:
+            with self._register(job) as run:
+                if run is None or not self._run(row, run):
+                    return
+        with self._pfs.transaction() as tx:
+            fresh = job_rows.get(tx.conn, row.project, row.pipeline, row.id)
+            if fresh is not None and fresh.state == JobState.JOB_FINISHING and self._jobs.settle(tx, fresh):
+                self._log_end(job)
+
+    def _set_state(self, row: JobRow, state: JobState) -> bool:
+        with self._db.transaction() as conn:
+            expected = [JobState.JOB_CREATED] if state == JobState.JOB_STARTING else [JobState.JOB_RUNNING]
+            moved = job_rows.set_state(conn, row.seq, state, expected)
+        if moved:
+            self._logs.master(job_of(row).pipeline, f"job is {state.name}", row.id)
+        return moved
+
+    def _log_end(self, job: Job) -> None:
+        def log() -> None:
+            row = self._row(job)
+            if row is not None:
+                reason = f": {row.reason}" if row.reason else ""
+                self._logs.master(job.pipeline, f"job is {JobState(row.state).name}{reason}", job.id)
+
+        self._db.after_commit(log)
+
+    def _end(self, row: JobRow, state: JobState, reason: str) -> None:
+        with self._pfs.transaction() as tx:
+            if self._jobs.end(tx, row, state, _bounded(reason)):
+                self._log_end(job_of(row))
+
+    # Beginning
+
+    def _begin(self, row: JobRow, output: CommitInfo, inputs: Sequence[CommitInfo]) -> bool:
+        """Decide what there is to do and record it with the state RUNNING; False when the job ended instead."""
+        info, spec = self._pipeline(row)
+        failed = [upstream for upstream in inputs if upstream.error]
+        if failed:
+            self._end(row, JobState.JOB_UNRUNNABLE, unrunnable(spec, failed))
+            return False
+        if not spec.transform.cmd:
+            self._end(row, JobState.JOB_FAILURE, NOTHING_TO_RUN)
+            return False
+        job = job_of(row)
+        try:
+            work = self._plans.work_out(job, info, spec, output)
+        except PdkError as error:
+            self._end(row, JobState.JOB_FAILURE, f"cannot list the datums: {error}")
+            return False
+        if not self._plans.record(row, work):
+            return False
+        counts = f"{len(work.datums)} datums, {len(work.skipped)} of them skipped"
+        self._logs.master(job.pipeline, f"job is JOB_RUNNING: {counts}", job.id)
+        return True
+
+    def _pipeline(self, row: JobRow) -> tuple[PipelineInfo, PipelineSpec]:
+        with self._db.read() as conn:
+            pipeline = pipeline_rows.get(conn, row.project, row.pipeline, row.version)
+            if pipeline is None:
+                raise NotFound(f"version {row.version} of pipeline {row.project}/{row.pipeline} not found")
+            return pipeline_info(conn, pipeline), parse_spec(json.loads(pipeline.effective_spec))
+
+    # Running
+
+    @contextmanager
+    def _register(self, job: Job) -> Iterator["_Run | None"]:
+        """Make the run reachable for `stop` and `on_job_changed`; None when it must not begin."""
+        run = _Run()
+        with self._lock:
+            if not self._stopping:
+                self._running[job] = run
+        try:
+            # Looked at after it became reachable: an end from now on cancels the run, an earlier one is seen here.
+            yield None if self._stopping or self._has_ended(job) else run
+        finally:
+            with self._lock:
+                self._running.pop(job, None)
+
+    def _run(self, row: JobRow, run: "_Run") -> bool:
+        """Process the datums and close the commits; False when the job ended otherwise or the server stops."""
+        job = job_of(row)
+        info, spec = self._pipeline(row)
+        try:
+            outcomes = self._process(job, info, spec, run)
+        except Stopped:
+            return False
+        except JobTimedOut:
+            self._end(row, JobState.JOB_KILLED, f"{JOB_TIMED_OUT}: job_timeout of {spec.job_timeout:g}s passed")
+            return False
+        with self._db.read() as conn:
+            failed = datum_rows.list_of_job(conn, (row.project, row.pipeline, row.id), [DatumState.FAILED])
+        if failed:
+            first = failed[0]
+            outcome = next(
+                (o for o in outcomes if o.datum.id == first.id),
+                Outcome(datum_of(first), DatumState.FAILED, first.reason),
+            )
+            self._end(row, JobState.JOB_FAILURE, failure_reason(job, outcome))
+            return False
+        with self._pfs.transaction() as tx:
+            if not job_rows.set_state(tx.conn, row.seq, JobState.JOB_FINISHING, [JobState.JOB_RUNNING]):
+                return False
+            self._jobs.finish_commits(tx, job, "")
+        return True
+
+    def _process(self, job: Job, info: PipelineInfo, spec: PipelineSpec, run: "_Run") -> list[Outcome]:
+        with self._db.read() as conn:
+            rows = datum_rows.list_of_job(
+                conn, (job.pipeline.project, job.pipeline.name, job.id), [DatumState.STARTING]
+            )
+        if not rows:
+            return []
+        context = JobContext(job, info, spec, run.cancellation, self._mask(spec), self._deadline(job, spec))
+        code = UserCode(self._at, context)
+        log = self._logs.open_job(job)
+        try:
+            log.append(code.describe_image(), "", user=False)
+            runs = DatumRuns(self._db, self._pfs, context, code)
+
+            def process(row: DatumRow) -> Outcome:
+                datum = datum_of(row)
+                with run.processing(RunningDatum(datum.id, now(), datum.inputs)):
+                    return runs.process(datum, log.datum(datum.id))
+
+            return self._in_parallel(process, rows, min(spec.parallelism, self._max_parallel_datums), run)
+        finally:
+            log.close()
+
+    @staticmethod
+    def _in_parallel(
+        process: Callable[[DatumRow], Outcome], rows: Sequence[DatumRow], parallel: int, run: "_Run"
+    ) -> list[Outcome]:
+        if parallel == 1 or len(rows) == 1:
+            return [process(row) for row in rows]
+        with concurrent.futures.ThreadPoolExecutor(parallel, thread_name_prefix="pps-datum") as pool:
+            futures = [pool.submit(process, row) for row in rows]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                # One datum was stopped or timed out, so all are; those not begun yet never are.
+                pool.shutdown(wait=False, cancel_futures=True)
+                run.cancellation.cancel()
+                raise
+
+    def _mask(self, spec: PipelineSpec) -> SecretMask:
+        values: list[bytes] = []
+        for mount in spec.transform.secrets:
+            try:
+                found = self._at.secrets.values(mount)
+            except PdkError:
+                continue  # the datum fails with this very error when it asks for the value
+            values += [value for key, value in found.items() if is_confidential(key, value)]
+        return SecretMask(values)
+
+    def _deadline(self, job: Job, spec: PipelineSpec) -> float | None:
+        """Return when job_timeout passes on the monotonic clock; it counts from `started`, across restarts."""
+        row = self._row(job)
+        if spec.job_timeout is None or row is None or row.started is None:
+            return None
+        return time.monotonic() + spec.job_timeout - (now() - from_rfc3339(row.started)).total_seconds()
+
+
+class _Run:
+    """A job that is being run by this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._datums: dict[str, RunningDatum] = {}
+        self.cancellation = Cancellation()
+
+    @property
+    def datums(self) -> tuple[RunningDatum, ...]:
+        """The datums that are being processed."""
+        with self._lock:
+            return tuple(self._datums.values())
+
+    @contextmanager
+    def processing(self, datum: RunningDatum) -> Iterator[None]:
+        """Show the datum as running."""
+        with self._lock:
+            self._datums[datum.datum_id] = datum
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._datums[datum.datum_id]
+
+
+def _key(job: Job) -> str:
+    return f"{job.pipeline.project}/{job.pipeline.name}@{job.id}"
+
+
+def _job(key: str) -> Job:
+    pipeline, _, job_id = key.partition("@")
+    project, _, name = pipeline.partition("/")
+    return Job(Pipeline(project, name), job_id)
+
+
+def _bounded(reason: str) -> str:
+    return reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}..."

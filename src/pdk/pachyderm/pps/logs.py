@@ -1,0 +1,212 @@
+"""Log lines of pipelines, jobs and datums: written by the job loop and user code, read by `GetLogs`.
+
+Mirrors what the original's workers and master log and how its `GetLogs` filters it. `follow` waits on its own signal, so a
+chatty datum does not wake those who wait for commits.
+"""
+
+import collections
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pdk.base.errors import InvalidArgument
+from pdk.db.database import Database
+from pdk.pachyderm.pps.datum_values import inputs_from_json
+from pdk.pachyderm.pps.errors import JobNotFound, PipelineNotFound
+from pdk.pachyderm.pps.types import DatumInput, Job, LogFilter, LogMessage, Pipeline
+from pdk.pachyderm.store import datums as datum_rows
+from pdk.pachyderm.store import jobs as job_rows
+from pdk.pachyderm.store import logs as log_files
+from pdk.pachyderm.store import pipelines as pipeline_rows
+from pdk.pachyderm.store.logs import LogFile, LogFiles, LogRecord
+from pdk.reconcile.changes import Changes
+
+DEFAULT_SINCE = 24 * 3600.0
+_FOLLOW_SECONDS = 1.0
+
+
+class JobLog:
+    """Where the worker lines of one running job go."""
+
+    def __init__(self, file: LogFile, job: Job, signal: Changes) -> None:
+        self._file = file
+        self._job = job
+        self._signal = signal
+
+    def datum(self, datum_id: str) -> "DatumLog":
+        """Return the log of one datum."""
+        return DatumLog(self, datum_id)
+
+    def append(self, message: str, datum_id: str, user: bool) -> None:
+        """Store one line."""
+        self._file.append(LogRecord(time.time(), message, self._job.id, datum_id, user=user))
+        self._signal.notify()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class DatumLog:
+    """Where the lines of one datum go."""
+
+    def __init__(self, log: JobLog, datum_id: str) -> None:
+        self._log = log
+        self._datum_id = datum_id
+
+    def user(self, message: str) -> None:
+        """Store a line user code printed."""
+        self._log.append(message, self._datum_id, user=True)
+
+    def worker(self, message: str) -> None:
+        """Store a line about the processing of the datum."""
+        self._log.append(message, self._datum_id, user=False)
+
+
+class Logs:
+    """All logs of this pachd."""
+
+    def __init__(self, db: Database, files: LogFiles) -> None:
+        self._db = db
+        self._files = files
+        self._signal = Changes()
+
+    def close(self) -> None:
+        """End every `follow`; called when the server stops."""
+        self._signal.close()
+
+    def open_job(self, job: Job) -> JobLog:
+        """Open the log of a job for writing."""
+        return JobLog(self._files.open_job(job.pipeline.project, job.pipeline.name, job.id), job, self._signal)
+
+    def master(self, pipeline: Pipeline, message: str, job_id: str = "") -> None:
+        """Store a line about a pipeline or one of its jobs."""
+        record = LogRecord(time.time(), message, job_id, master=True)
+        self._files.append_master(pipeline.project, pipeline.name, record)
+        self._signal.notify()
+
+    def delete_job(self, job: Job) -> None:
+        """Remove the log of a job."""
+        self._files.delete_job(job.pipeline.project, job.pipeline.name, job.id)
+
+    def delete_pipeline(self, pipeline: Pipeline) -> None:
+        """Remove the logs of a pipeline and its jobs."""
+        self._files.delete_pipeline(pipeline.project, pipeline.name)
+
+    def get_logs(self, wanted: LogFilter, cancelled: Callable[[], bool] = lambda: False) -> Iterator[LogMessage]:
+        """Yield the lines that pass the filter, oldest first; with `follow` go on until `cancelled()` or the server stops.
+
+        Raises InvalidArgument, PipelineNotFound, JobNotFound at once.
+        """
+        reader = self._reader(wanted)
+        if not wanted.tail:
+            return reader.read(cancelled)
+        return reader.tail(wanted.tail, cancelled)
+
+    def _reader(self, wanted: LogFilter) -> "_Reader":
+        pipeline = wanted.pipeline or (wanted.job.pipeline if wanted.job else None)
+        if pipeline is None or not pipeline.name:
+            raise InvalidArgument("pipeline must be specified for the given job")
+        with self._db.read() as conn:
+            job = job_rows.get(conn, pipeline.project, pipeline.name, wanted.job.id) if wanted.job else None
+            if pipeline_rows.get(conn, pipeline.project, pipeline.name) is None:
+                raise PipelineNotFound(pipeline)
+        if wanted.job and job is None:
+            raise JobNotFound(Job(pipeline, wanted.job.id))
+        return _Reader(self._db, self._files, self._signal, pipeline, wanted, self._since(wanted))
+
+    def _since(self, wanted: LogFilter) -> float:
+        """Return the oldest moment to show; a job's log begins with the job, so without `since` all of it is shown."""
+        if wanted.since:
+            return time.time() - wanted.since
+        return 0.0 if wanted.job else time.time() - DEFAULT_SINCE
+
+
+class _Reader:
+    """Reads the files one request is about, remembering how far it is in each."""
+
+    def __init__(
+        self, db: Database, files: LogFiles, signal: Changes, pipeline: Pipeline, wanted: LogFilter, since: float
+    ) -> None:
+        self._db = db
+        self._files = files
+        self._signal = signal
+        self._pipeline = pipeline
+        self._wanted = wanted
+        self._since = since
+        self._offsets: dict[int, int] = {}
+        self._inputs: dict[tuple[str, str], tuple[DatumInput, ...]] = {}
+
+    def tail(self, number: int, cancelled: Callable[[], bool]) -> Iterator[LogMessage]:
+        """Yield the last `number` lines, then new ones with `follow`."""
+        yield from collections.deque(self._new_lines(), maxlen=number)
+        yield from self._follow(cancelled)
+
+    def read(self, cancelled: Callable[[], bool]) -> Iterator[LogMessage]:
+        """Yield all lines, then new ones with `follow`."""
+        yield from self._new_lines()
+        yield from self._follow(cancelled)
+
+    def _follow(self, cancelled: Callable[[], bool]) -> Iterator[LogMessage]:
+        while self._wanted.follow and not cancelled() and not self._signal.closed:
+            version = self._signal.version
+            yield from self._new_lines()
+            self._signal.wait_newer(version, _FOLLOW_SECONDS)
+
+    def _new_lines(self) -> Iterator[LogMessage]:
+        for path in self._paths():
+            # By inode: the master file changes its name when it is full.
+            inode = path.stat().st_ino if path.exists() else 0
+            for record, offset in log_files.read(path, self._offsets.get(inode, 0)):
+                self._offsets[inode] = offset
+                message = self._message(record)
+                if message is not None:
+                    yield message
+
+    def _paths(self) -> list[Path]:
+        project, name = self._pipeline.project, self._pipeline.name
+        if self._wanted.master:
+            return self._files.master_paths(project, name)
+        if self._wanted.job:
+            return [self._files.job_path(project, name, self._wanted.job.id)]
+        with self._db.read() as conn:
+            jobs = job_rows.list_of_pipeline(conn, project, name)
+        return [self._files.job_path(project, name, job.id) for job in reversed(jobs)]
+
+    def _message(self, record: LogRecord) -> LogMessage | None:
+        wanted = self._wanted
+        if record.moment < self._since or record.master != wanted.master:
+            return None
+        if wanted.job and record.job_id != wanted.job.id:
+            return None
+        if wanted.datum_id and record.datum_id != wanted.datum_id:
+            return None
+        inputs = self._inputs_of(record)
+        if not all(_matches(inputs, text) for text in wanted.data_filters):
+            return None
+        moment = datetime.fromtimestamp(record.moment, UTC)
+        return LogMessage(
+            self._pipeline, record.job_id, record.datum_id, moment, record.message, record.user, record.master, inputs
+        )
+
+    def _inputs_of(self, record: LogRecord) -> tuple[DatumInput, ...]:
+        if not record.datum_id:
+            return ()
+        key = (record.job_id, record.datum_id)
+        if key not in self._inputs:
+            with self._db.read() as conn:
+                row = datum_rows.get(
+                    conn, (self._pipeline.project, self._pipeline.name, record.job_id), record.datum_id
+                )
+            self._inputs[key] = inputs_from_json(row.inputs) if row else ()
+        return self._inputs[key]
+
+
+def _matches(inputs: tuple[DatumInput, ...], text: str) -> bool:
+    return any(matches_filter(item, text) for item in inputs)
+
+
+def matches_filter(item: DatumInput, text: str) -> bool:
+    """Tell whether a data filter names this input: its path, or its hash in hex."""
+    return text.strip("/") == item.path.strip("/") or text == item.hash.hex()

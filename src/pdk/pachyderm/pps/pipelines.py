@@ -1,0 +1,270 @@
+"""Pipelines: create, update, inspect, list, start, stop, rerun, delete.
+
+Called by the api through `Pps`. Mirrors `CreatePipelineV2` and its neighbours in the original's pps server. Every call is one
+transaction of pfs, so repos, branches, spec commit, pipeline row, and the first output commit with its job appear together or
+not at all.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Sequence
+
+from pdk.base.clock import rfc3339_now
+from pdk.base.errors import AlreadyExists, InvalidArgument
+from pdk.base.ids import new_id
+from pdk.db.database import Database
+from pdk.pachyderm.errors import BranchNotFound, RepoExists
+from pdk.pachyderm.pfs.engine import Pfs
+from pdk.pachyderm.pfs.transaction import PfsTransaction
+from pdk.pachyderm.pfs.types import Branch
+from pdk.pachyderm.pps import inputs
+from pdk.pachyderm.pps.errors import PipelineExists, PipelineNotFound
+from pdk.pachyderm.pps.job_infos import pipeline_info, pipeline_of
+from pdk.pachyderm.pps.jobs import Jobs
+from pdk.pachyderm.pps.logs import Logs
+from pdk.pachyderm.pps.secrets import Secrets
+from pdk.pachyderm.pps.spec import ParsedRequest, parse_request, parse_spec
+from pdk.pachyderm.pps.types import Pipeline, PipelineInfo, PipelineSpec
+from pdk.pachyderm.store import datums as datum_rows
+from pdk.pachyderm.store import jobs as job_rows
+from pdk.pachyderm.store import pipelines as rows
+from pdk.pachyderm.store.pipelines import PipelineRow
+from pdk.reconcile.changes import Changes
+
+MASTER = "master"
+_OLDER = re.compile(r"([A-Za-z0-9_-]+)\^(\d{0,9})")
+
+
+class Pipelines:
+    """The pipelines of this pachd."""
+
+    def __init__(self, db: Database, pfs: Pfs, changes: Changes, secrets: Secrets, jobs: Jobs, logs: Logs) -> None:
+        self._db = db
+        self._pfs = pfs
+        self._changes = changes
+        self._secrets = secrets
+        self._jobs = jobs
+        self._logs = logs
+
+    # Create and update
+
+    def create_pipeline(
+        self, request_json: str, update: bool = False, reprocess: bool = False, dry_run: bool = False
+    ) -> str:
+        """Create or update a pipeline from the JSON of a `CreatePipelineRequest`; return the effective spec as JSON.
+
+        The flags count whether given here or in the JSON. Raises InvalidSpec, Unimplemented, MissingSecret, PipelineExists,
+        AlreadyExists (a repo has the name), RepoNotFound (input), ProjectNotFound, InvalidProvenance (a cycle).
+        """
+        request = parse_request(request_json)
+        if dry_run or request.dry_run:
+            return request.effective_json
+        with self._pfs.transaction() as tx:
+            self._store(tx, request, request_json, update or request.update, reprocess or request.reprocess)
+        self._logs.master(request.spec.pipeline, "pipeline was updated" if update else "pipeline was created")
+        self._changes.notify()
+        return request.effective_json
+
+    def rerun_pipeline(self, pipeline: Pipeline, reprocess: bool = False) -> None:
+        """Run a pipeline again on its present inputs: an update with the same spec. Raises PipelineNotFound."""
+        with self._db.read() as conn:
+            row = self._row(conn, pipeline)
+        self.create_pipeline(row.user_spec, update=True, reprocess=reprocess)
+
+    def _store(self, tx: PfsTransaction, request: ParsedRequest, user_json: str, update: bool, reprocess: bool) -> None:
+        pipeline = request.spec.pipeline
+        previous = rows.get(tx.conn, pipeline.project, pipeline.name)
+        if previous is not None and not update:
+            raise PipelineExists(pipeline)
+        self._check_inputs(request.spec)
+        self._secrets.check(request.spec.transform.secrets)
+        if previous is None:
+            self._create_repos(tx, request.spec)
+        else:
+            self._jobs.end_all(tx, pipeline, "all jobs killed because pipeline was updated")
+            tx.create_repo(pipeline.output_repo, self._description(request.spec), update=True)
+        spec_commit = tx.create_finished_commit(Branch(pipeline.spec_repo, MASTER))
+        self._insert(tx, request, user_json, previous, spec_commit.id, reprocess)
+        if previous is not None:
+            self._drop_old_branches(tx, previous, request.spec)
+        if previous is None or not previous.stopped:
+            self._attach(tx, request.spec)
+
+    def _check_inputs(self, spec: PipelineSpec) -> None:
+        for branch in inputs.branches(spec.input):
+            self._pfs.inspect_repo(branch.repo)
+
+    def _create_repos(self, tx: PfsTransaction, spec: PipelineSpec) -> None:
+        pipeline = spec.pipeline
+        try:
+            tx.create_repo(pipeline.output_repo, self._description(spec))
+        except RepoExists as error:
+            raise AlreadyExists(
+                f'pipeline "{pipeline.name}" cannot be created because a repo with the same name already exists'
+            ) from error
+        tx.create_repo(pipeline.spec_repo, f"Spec repo for pipeline {pipeline}.")
+        tx.create_repo(pipeline.meta_repo, f"Meta repo for pipeline {pipeline}.")
+
+    @staticmethod
+    def _description(spec: PipelineSpec) -> str:
+        return f"Output repo for pipeline {spec.pipeline}."
+
+    @staticmethod
+    def _insert(
+        tx: PfsTransaction, request: ParsedRequest, user_json: str, previous: PipelineRow | None, spec_commit: str, reprocess: bool
+    ) -> None:  # fmt: skip
+        pipeline, moment = request.spec.pipeline, rfc3339_now()
+        salt = request.salt or (previous.salt if previous is not None and not reprocess else new_id())
+        rows.insert(
+            tx.conn,
+            PipelineRow(
+                project=pipeline.project,
+                name=pipeline.name,
+                version=previous.version + 1 if previous else 1,
+                spec_commit=spec_commit,
+                created=previous.created if previous else moment,
+                updated=moment,
+                stopped=previous.stopped if previous else False,
+                salt=salt,
+                user_spec=user_json,
+                effective_spec=json.dumps(request.effective),
+            ),
+        )
+
+    def _attach(self, tx: PfsTransaction, spec: PipelineSpec) -> None:
+        """Let output and meta branch come from the inputs and the spec; a missing input branch is made, empty."""
+        provenance = inputs.branches(spec.input)
+        for branch in provenance:
+            try:
+                self._pfs.inspect_branch(branch)
+            except BranchNotFound:
+                tx.create_branch(branch)
+        provenance.append(Branch(spec.pipeline.spec_repo, MASTER))
+        for repo in (spec.pipeline.output_repo, spec.pipeline.meta_repo):
+            tx.create_branch(Branch(repo, spec.output_branch), direct_provenance=provenance)
+
+    @staticmethod
+    def _detach(tx: PfsTransaction, spec: PipelineSpec) -> None:
+        for repo in (spec.pipeline.output_repo, spec.pipeline.meta_repo):
+            tx.create_branch(Branch(repo, spec.output_branch))
+
+    def _drop_old_branches(self, tx: PfsTransaction, previous: PipelineRow, spec: PipelineSpec) -> None:
+        """An update may name another output branch; the old one keeps its commits and gets no new ones."""
+        old = parse_spec(json.loads(previous.effective_spec))
+        if old.output_branch != spec.output_branch:
+            self._detach(tx, old)
+
+    # Start, stop, delete
+
+    def stop_pipeline(self, pipeline: Pipeline, must_exist: bool = False) -> None:
+        """Kill the pipeline's jobs and cut it off from its inputs. Raises PipelineNotFound with `must_exist`."""
+        with self._pfs.transaction() as tx:
+            row = rows.get(tx.conn, pipeline.project, pipeline.name)
+            if row is None:
+                if must_exist:
+                    raise PipelineNotFound(pipeline)
+                return
+            if row.stopped:
+                return
+            rows.set_stopped(tx.conn, pipeline.project, pipeline.name, True)
+            self._jobs.end_all(tx, pipeline, "all jobs killed because pipeline was stopped")
+            self._detach(tx, parse_spec(json.loads(row.effective_spec)))
+        self._logs.master(pipeline, "pipeline was stopped")
+
+    def start_pipeline(self, pipeline: Pipeline) -> None:
+        """Connect a stopped pipeline with its inputs again, which gives a new job. Raises PipelineNotFound."""
+        with self._pfs.transaction() as tx:
+            row = self._row(tx.conn, pipeline)
+            if not row.stopped:
+                return
+            rows.set_stopped(tx.conn, pipeline.project, pipeline.name, False)
+            spec = parse_spec(json.loads(row.effective_spec))
+            self._check_inputs(spec)
+            self._attach(tx, spec)
+        self._logs.master(pipeline, "pipeline was started")
+
+    def delete_pipeline(
+        self, pipeline: Pipeline, force: bool = False, keep_repo: bool = False, must_exist: bool = False
+    ) -> None:
+        """Remove a pipeline with its jobs, versions and repos; `keep_repo` leaves the output repo as a plain one.
+
+        Raises BranchInUse when another pipeline reads it and `force` is not given, PipelineNotFound with `must_exist`.
+        """
+        with self._pfs.transaction() as tx:
+            row = rows.get(tx.conn, pipeline.project, pipeline.name)
+            if row is None:
+                if must_exist:
+                    raise PipelineNotFound(pipeline)
+                return
+            self._jobs.end_all(tx, pipeline, "all jobs killed because pipeline was deleted")
+            job_rows.delete_of_pipeline(tx.conn, pipeline.project, pipeline.name)
+            datum_rows.delete_of_pipeline(tx.conn, pipeline.project, pipeline.name)
+            rows.delete(tx.conn, pipeline.project, pipeline.name)
+            self._delete_repos(tx, parse_spec(json.loads(row.effective_spec)), force, keep_repo)
+        self._logs.delete_pipeline(pipeline)
+
+    def _delete_repos(self, tx: PfsTransaction, spec: PipelineSpec, force: bool, keep_repo: bool) -> None:
+        self._detach(tx, spec)
+        if not keep_repo:
+            tx.delete_repo(spec.pipeline.output_repo, force=force, pipeline=True)
+            return
+        tx.delete_repo(spec.pipeline.meta_repo, force=force, pipeline=True)
+        tx.delete_repo(spec.pipeline.spec_repo, force=force, pipeline=True)
+
+    def delete_pipelines(
+        self, projects: Sequence[str], everywhere: bool, force: bool, keep_repo: bool
+    ) -> list[Pipeline]:
+        """Remove the pipelines of some projects, or all, downstream ones first; return what was removed."""
+        with self._pfs.transaction() as tx:
+            found = [pipeline_of(row) for row in rows.list_current(tx.conn)]
+            chosen = [pipeline for pipeline in found if everywhere or pipeline.project in projects]
+            # Newest first: a pipeline is created after those it reads, unless an update turned that round.
+            for pipeline in chosen:
+                self.delete_pipeline(pipeline, force, keep_repo)
+        return chosen
+
+    # Inspect and list
+
+    @staticmethod
+    def _row(conn: sqlite3.Connection, pipeline: Pipeline) -> PipelineRow:
+        row = rows.get(conn, pipeline.project, pipeline.name)
+        if row is None:
+            raise PipelineNotFound(pipeline)
+        return row
+
+    def inspect_pipeline(self, pipeline: Pipeline) -> PipelineInfo:
+        """Describe a pipeline; `name^N` is its version N before the present one. Raises PipelineNotFound."""
+        match = _OLDER.fullmatch(pipeline.name)
+        base = Pipeline(pipeline.project, match[1]) if match else pipeline
+        back = int(match[2] or 1) if match else 0
+        with self._db.read() as conn:
+            row: PipelineRow | None = self._row(conn, base)
+            if back and row is not None:
+                row = rows.get(conn, base.project, base.name, row.version - back)
+            if row is None:
+                raise PipelineNotFound(pipeline)
+            return pipeline_info(conn, row)
+
+    def list_pipeline(
+        self, pipeline: Pipeline | None = None, projects: Sequence[str] = (), history: int = 0, set_id: str = ""
+    ) -> list[PipelineInfo]:
+        """Describe pipelines, newest first; `history` n = also n versions before, -1 all; `set_id`: as of that commit set."""
+        with self._db.read() as conn:
+            current = [self._row(conn, pipeline)] if pipeline else rows.list_current(conn)
+            current = [row for row in current if not projects or row.project in projects]
+            result: list[PipelineRow] = []
+            for row in current:
+                versions = rows.list_versions(conn, row.project, row.name)
+                if set_id:
+                    job = job_rows.get(conn, row.project, row.name, set_id)
+                    result += [version for version in versions if job and version.version == job.version]
+                else:
+                    result += versions if history < 0 else versions[: history + 1]
+            return [pipeline_info(conn, row) for row in result]
+
+    def run_cron(self, pipeline: Pipeline) -> None:
+        """There are no cron inputs yet, so the original's error for a pipeline without one. Raises PipelineNotFound."""
+        with self._db.read() as conn:
+            self._row(conn, pipeline)
+        raise InvalidArgument("pipeline doesn't have a cron input")

@@ -1,0 +1,80 @@
+"""The folders of one try of one datum: `/pfs` with the inputs, home, temp, working folder, mounted secrets.
+
+Called by `user_code`; everything lies below the scratch folder of this pachd, which `Pps.start` empties (what a killed
+server left) after it has ended the processes that may still write there.
+"""
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """The folders of one try."""
+
+    root: Path
+
+    @property
+    def pfs(self) -> Path:
+        """What user code sees as `/pfs`."""
+        return self.root / "pfs"
+
+    @property
+    def out(self) -> Path:
+        """What user code sees as `/pfs/out`."""
+        return self.pfs / "out"
+
+    @property
+    def home(self) -> Path:
+        """HOME."""
+        return self.root / "home"
+
+    @property
+    def tmp(self) -> Path:
+        """TMPDIR."""
+        return self.root / "tmp"
+
+    @property
+    def work(self) -> Path:
+        """The working folder when no image says another."""
+        return self.root / "work"
+
+    @property
+    def secrets(self) -> Path:
+        """One folder per mounted secret."""
+        return self.root / "secrets"
+
+
+@contextlib.contextmanager
+def new_scratch(parent: Path) -> Iterator[Scratch]:
+    """Make the folders below `parent` (mode 0700) and remove them afterwards."""
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = Scratch(Path(tempfile.mkdtemp(prefix="datum-", dir=parent)))
+    try:
+        for folder in (scratch.out, scratch.home, scratch.tmp, scratch.work, scratch.secrets):
+            folder.mkdir(parents=True)
+        yield scratch
+    finally:
+        remove_tree(scratch.root)
+
+
+def remove_tree(root: Path) -> None:
+    """Remove a folder user code wrote to, even where it took away its own write permission."""
+    try:
+        shutil.rmtree(root)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        root.chmod(stat.S_IRWXU)
+        for folder, names, _ in os.walk(root):
+            for name in names:
+                # os.walk descends after this, and never into links.
+                if not (path := Path(folder, name)).is_symlink():
+                    path.chmod(stat.S_IRWXU)
+        shutil.rmtree(root)

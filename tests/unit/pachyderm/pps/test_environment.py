@@ -1,0 +1,65 @@
+import datetime
+import json
+
+from pdk.pachyderm.pfs.types import Commit, Repo
+from pdk.pachyderm.pps import environment
+from pdk.pachyderm.pps.datum_values import make_datum
+from pdk.pachyderm.pps.environment import Address, Layout
+from pdk.pachyderm.pps.spec import parse_request
+from pdk.pachyderm.pps.types import DatumInput, Job, JobState, Pipeline, PipelineInfo, PipelineState
+
+LAYOUT = Layout("/pfs", "/scratch/home", "/scratch/tmp")
+PIPELINE = Pipeline("q", "train")
+
+
+def datum_input(name, path, **options):
+    return DatumInput(name, Commit(Repo("q", name), "c1"), "master", path, b"h", 1, **options)
+
+
+def info():
+    moment = datetime.datetime.now(datetime.UTC)
+    return PipelineInfo(
+        PIPELINE, 3, Commit(PIPELINE.spec_repo, "spec1"), moment, moment, False, PipelineState.PIPELINE_RUNNING, "",
+        JobState.JOB_STATE_UNKNOWN, 1, "salt", "{}", {},
+    )  # fmt: skip
+
+
+def test_a_job_knows_where_pachd_is_and_what_it_is():
+    env = environment.job_environment(info(), Job(PIPELINE, "j1"), Address("127.0.0.1", 30650))
+    assert env["PACHD_PEER_SERVICE_HOST"] == env["PACHD_SERVICE_HOST"] == "127.0.0.1"
+    assert env["PACHD_PEER_SERVICE_PORT"] == env["PACHD_SERVICE_PORT"] == "30650"
+    assert (env["PACH_JOB_ID"], env["PACH_OUTPUT_COMMIT_ID"]) == ("j1", "j1")
+    assert (env["PPS_PIPELINE_NAME"], env["PPS_PROJECT_NAME"], env["PPS_SPEC_COMMIT"]) == ("train", "q", "spec1")
+
+
+def test_a_datum_knows_its_inputs():
+    datum = make_datum(
+        [datum_input("a", "/", join_on="k"), datum_input("b", "/x/y.csv", group_by="g"), datum_input("c", "/dir/")], ""
+    )
+    env = environment.datum_environment(datum, LAYOUT)
+    assert (env["a"], env["b"], env["c"]) == ("/pfs/a", "/pfs/b/x/y.csv", "/pfs/c/dir")
+    assert env["a_COMMIT"] == "c1"
+    assert (env["PACH_DATUM_a_JOIN_ON"], env["PACH_DATUM_b_GROUP_BY"]) == ("k", "g")
+    assert env["PACH_DATUM_ID"] == datum.id
+
+
+def test_later_layers_win_and_nothing_else_gets_in():
+    spec = parse_request(
+        json.dumps(
+            {
+                "pipeline": {"name": "p"},
+                "input": {"pfs": {"repo": "r", "glob": "/"}},
+                "transform": {"env": {"A": "transform", "PATH": "/mine", "PACH_JOB_ID": "forged"}},
+            }
+        )
+    ).spec
+    base = environment.base_environment(LAYOUT, "/bin", 2)
+    env = environment.merged(spec, {"A": "image", "B": "image"}, base, {"B": "secret"}, {"PACH_JOB_ID": "j"})
+    assert env == {
+        "PATH": "/mine", "HOME": "/scratch/home", "TMPDIR": "/scratch/tmp", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "2",
+        "PFS_ROOT": "/pfs", "A": "transform", "B": "secret", "PACH_JOB_ID": "j",
+    }  # fmt: skip
+
+
+def test_the_env_file_has_a_line_per_variable():
+    assert environment.env_file({"A": "1", "B": "x y"}) == "A=1\nB=x y\n"
