@@ -14,6 +14,7 @@
     │                       AdmissionDenied         admission webhook "..." denied the request: ...
     ├── Unavailable         TooManyRequests         too many watches
     └── Unimplemented       MethodNotAllowed        the verb does not exist on the resource
+                            NotServed               pods/exec is not implemented by this server
 
 `reason` is Kubernetes' own machine-readable reason (metav1.StatusReason); `pdk.kserve.api.status` turns it into a code.
 Texts mirror k8s.io/apimachinery pkg/api/errors.
@@ -195,3 +196,9 @@ class MethodNotAllowed(ObjectError, Unimplemented):
     """The resource exists, the verb on it does not."""
 
     reason = "MethodNotAllowed"
+
+
+class NotServed(ObjectError, Unimplemented):
+    """The original has it, this server does not."""
+
+    reason = "NotImplemented"

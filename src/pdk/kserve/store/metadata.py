@@ -126,7 +126,8 @@ def same(old: JsonObject, new: JsonObject) -> bool:
 
 def _comparable(obj: JsonObject) -> JsonObject:
     metadata = {k: v for k, v in obj["metadata"].items() if k not in ("resourceVersion", "managedFields")}
-    return obj | {"metadata": metadata}
+    managers = [entry | {"time": None} for entry in obj["metadata"].get("managedFields", [])]
+    return obj | {"metadata": metadata | {"managedFields": managers}}
 
 
 def _compact(metadata: JsonObject) -> JsonObject:

@@ -24,6 +24,7 @@ from pdk.kserve.errors import (
 )
 from pdk.kserve.store import rows
 from pdk.kserve.store.deletion import Deletion
+from pdk.kserve.store.field_managers import track
 from pdk.kserve.store.metadata import check_shape, check_version, prepare_create, prepare_update, same
 from pdk.kserve.store.names import invalid
 from pdk.kserve.store.resources import Resource, Resources
@@ -127,14 +128,19 @@ class ObjectStore:
 
     # ---------------------------------------------------------------- writing
 
-    def create(self, resource: str, obj: JsonObject, dry_run: bool = False, keep_status: bool = False) -> JsonObject:
+    def create(
+        self, resource: str, obj: JsonObject, dry_run: bool = False, keep_status: bool = False, manager: str = ""
+    ) -> JsonObject:
         """Create an object in the namespace its metadata names; return it as stored.
 
-        `status` is dropped where the resource has a status subresource, unless `keep_status`. Raises ObjectExists,
+        `status` is dropped where the resource has a status subresource, unless `keep_status`. `manager`, when given, is
+        recorded as the owner of the fields. Raises ObjectExists,
         ObjectNotFound for a missing namespace, ObjectForbidden for one that is being deleted, ObjectInvalid, BadRequest.
         """
         known = self.resources[resource]
         created = prepare_create(known, obj, keep_status)
+        if manager:
+            created = track({}, created, manager)
         with self.transaction() as conn:
             self._check_namespace(conn, known, created)
             metadata = created["metadata"]
@@ -147,7 +153,7 @@ class ObjectStore:
                 self._add_default_service_account(conn, metadata["name"])
             return created
 
-    def update(self, resource: str, obj: JsonObject, dry_run: bool = False) -> JsonObject:
+    def update(self, resource: str, obj: JsonObject, dry_run: bool = False, manager: str = "") -> JsonObject:
         """Replace an object, except its status where that is a subresource; return it as stored.
 
         A change of nothing keeps the resourceVersion. Raises ObjectNotFound, ObjectConflict when the resourceVersion is
@@ -155,7 +161,7 @@ class ObjectStore:
         """
         known = self.resources[resource]
         check_shape(known, obj)
-        return self._change(known, obj["metadata"], lambda old: self._new_main(known, old, obj), dry_run)
+        return self._change(known, obj["metadata"], lambda old: self._new_main(known, old, obj, manager), dry_run)
 
     def update_status(self, resource: str, obj: JsonObject, dry_run: bool = False) -> JsonObject:
         """Replace the status of an object and nothing else; return it as stored. Raises as `update`."""
@@ -171,6 +177,7 @@ class ObjectStore:
         change: Callable[[JsonObject], JsonObject],
         status: bool = False,
         dry_run: bool = False,
+        manager: str = "",
     ) -> JsonObject:
         """Read, let `change` return the new object, write, all in one transaction; return it as stored.
 
@@ -178,12 +185,13 @@ class ObjectStore:
         Raises as `update`, and whatever `change` raises.
         """
         known = self.resources[resource]
-        build = self._new_status if status else self._new_main
 
         def new(old: JsonObject) -> JsonObject:
             changed = change(copy.deepcopy(old))
             check_shape(known, changed)
-            return build(known, old, changed)
+            if status:
+                return self._new_status(known, old, changed)
+            return self._new_main(known, old, changed, manager)
 
         return self._change(known, {"namespace": namespace, "name": name}, new, dry_run)
 
@@ -269,7 +277,7 @@ class ObjectStore:
             return old
         return self._deletion.settle(conn, known.key, self._journal.put(conn, known.key, new, old))
 
-    def _new_main(self, known: Resource, old: JsonObject, obj: JsonObject) -> JsonObject:
+    def _new_main(self, known: Resource, old: JsonObject, obj: JsonObject, manager: str) -> JsonObject:
         if known.is_custom and not obj["metadata"].get("resourceVersion"):
             cause = invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise ObjectInvalid(known.qualified_kind, old["metadata"]["name"], [cause])
@@ -277,7 +285,8 @@ class ObjectStore:
             obj = {key: value for key, value in obj.items() if key != "status"}
             if "status" in old:
                 obj["status"] = old["status"]
-        return prepare_update(known, old, obj)
+        new = prepare_update(known, old, obj)
+        return track(old, new, manager) if manager else new
 
     def _new_status(self, known: Resource, old: JsonObject, obj: JsonObject) -> JsonObject:
         check_version(known, old, obj["metadata"])

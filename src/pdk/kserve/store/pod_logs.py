@@ -100,6 +100,11 @@ class LogReader:
         self._started = False
 
     @property
+    def exists(self) -> bool:
+        """Whether anything was ever written."""
+        return self._file is not None or self._path.exists() or _older(self._path).exists()
+
+    @property
     def exhausted(self) -> bool:
         """True once limit_bytes have been given out."""
         return self._left is not None and self._left <= 0
