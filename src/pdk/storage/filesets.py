@@ -1,24 +1,102 @@
-"""File sets: what pfs stores of a commit. (Being built: sizes and validation only.)"""
+"""File sets: immutable sets of files with their contents, what pfs stores of a commit.
 
+A file set is named by the root of its tree (bytes; `EMPTY` = no files). `FileSetStorage` reads them and hands out
+`FileSetWriter`s to make new ones from old; `collect` deletes what nobody refers to. It knows nothing of commits: who uses
+it keeps the roots and tells them to `collect`. Made by `pdk.stack`. Mirrors `internal/storage/fileset` of pachd.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pdk.db.database import Database
-
-EMPTY = b""
-"""The root of a tree without files."""
+from pdk.storage import garbage
+from pdk.storage.chunks import ChunkStore
+from pdk.storage.contents import Contents
+from pdk.storage.errors import StoreInUse
+from pdk.storage.nodes import Nodes
+from pdk.storage.pages import DirEntry, FileEntry
+from pdk.storage.pins import Pins
+from pdk.storage.tree import EMPTY, Trees
+from pdk.storage.writer import FileSetWriter
 
 
 class FileSetStorage:
-    """Chunks below a folder, trees in the rows of a database."""
+    """Chunks below `root`, trees in the rows of `db` (made with `storage.schema.MIGRATIONS`); one process at a time."""
 
     def __init__(self, root: Path, db: Database) -> None:
-        self.root = root
+        """Open the store, making it when missing. Raises StoreInUse when another process, or another object, has it open."""
         self.db = db
+        self._lock = _lock(root)
+        self.pins = Pins()
+        self.nodes = Nodes(db)
+        self.chunks = ChunkStore(root, db, self.pins)
+        self.contents = Contents(self.nodes, self.chunks)
+        self.trees = Trees(self.nodes)
+
+    def close(self) -> None:
+        """Let another process open the store."""
+        os.close(self._lock)
+
+    def writer(self) -> FileSetWriter:
+        """Return a new writer; the caller must `close` it."""
+        return FileSetWriter(self)
+
+    @contextmanager
+    def hold(self, tree: bytes) -> Iterator[None]:
+        """Keep a tree and its chunks from being collected while it is read."""
+        self.pins.add(tree)
+        try:
+            yield
+        finally:
+            self.pins.release([tree])
 
     def size(self, tree: bytes) -> int:
         """Return the bytes of all files of a tree."""
-        return 0
+        return self.trees.root(tree).size
+
+    def read(self, file: FileEntry, offset: int = 0) -> Iterator[bytes]:
+        """Yield the bytes of a file from `offset` on, in pieces of at most 512 KiB. Raises ChunkMissing, ChunkCorrupt."""
+        for part in file.parts:
+            yield from self.contents.read(part.content, offset)
+            offset = max(0, offset - part.content.size)
 
     def validate(self, tree: bytes, base: bytes) -> str:
-        """Return what is wrong with the files that `tree` has beyond `base`, or ""."""
+        """Return what is wrong with the files that `tree` has beyond `base`, or "".
+
+        Wrong is a file with parts of several datums, and a file at the path of a folder. The texts are pachd's
+        (`internal/storage/fileset/validator.go`).
+        """
+        for path, new, old in self.trees.diff(tree, base):
+            if isinstance(new, FileEntry) and len(new.parts) > 1:
+                first, second = new.parts[0].tag, new.parts[1].tag
+                return f"duplicate path output by different datums ({path} from {first} and {path} from {second})"
+            if new is not None and old is None:
+                file, folder = self.trees.find(tree, path.rstrip("/"))
+                if file is not None and folder is not None:
+                    return f"file / directory path collision ({path.rstrip('/')})"
         return ""
+
+    def collect(self, roots: Callable[[sqlite3.Connection], Iterable[bytes]]) -> garbage.Collected:
+        """Delete the pages and chunks that none of `roots` reaches and nobody is writing or reading.
+
+        `roots` is called with a connection and returns the trees in use; it may be called several times.
+        """
+        return garbage.collect(self, roots)
+
+
+def _lock(root: Path) -> int:
+    root.mkdir(parents=True, exist_ok=True)
+    handle = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise StoreInUse(root) from error
+    return handle
+
+
+__all__ = ["EMPTY", "DirEntry", "FileEntry", "FileSetStorage", "FileSetWriter"]
