@@ -76,8 +76,11 @@ class Jobs:
             self._after_commit(job)
 
     def end(self, tx: PfsTransaction, row: JobRow, state: JobState, reason: str = "") -> bool:
-        """Take a job to a terminal state that is not SUCCESS and finish its commits with the reason; False if it has ended."""
-        if not job_rows.finish(tx.conn, row.seq, state, reason, rfc3339_now()):
+        """Take a job to a terminal state that is not SUCCESS and finish its commits with the reason.
+
+        False if it has ended, or has finished its commits already and is about to.
+        """
+        if row.state == JobState.JOB_FINISHING or not job_rows.finish(tx.conn, row.seq, state, reason, rfc3339_now()):
             return False
         job = job_of(row)
         self.finish_commits(tx, job, reason or state.name)

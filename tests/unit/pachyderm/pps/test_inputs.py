@@ -3,7 +3,7 @@ import pytest
 from pdk.pachyderm.pfs.types import Branch, Repo
 from pdk.pachyderm.pps import inputs
 from pdk.pachyderm.pps.errors import InvalidSpec
-from pdk.pachyderm.pps.types import CombinedInput, Combination
+from pdk.pachyderm.pps.types import Combination, CombinedInput
 
 
 def pfs(repo, **options):

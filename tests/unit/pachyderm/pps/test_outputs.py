@@ -1,5 +1,6 @@
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_pipes_and_sockets_are_refused(scratch):
     (scratch.out / "pipe").unlink()
     with socket.socket(socket.AF_UNIX) as server:
         # Bound by a relative name: a socket's path may not be longer than 108 bytes.
-        folder = os.getcwd()
+        folder = Path.cwd()
         os.chdir(scratch.out)
         try:
             server.bind("socket")

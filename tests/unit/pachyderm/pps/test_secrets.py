@@ -39,10 +39,10 @@ def test_a_secret_lives_from_create_to_delete(secrets):
 
 
 def test_a_missing_secret_or_key_is_named(secrets):
-    with pytest.raises(MissingSecret, match="^missing Kubernetes secret s"):
+    with pytest.raises(MissingSecret, match=r"^missing Kubernetes secret s"):
         secrets.check([SecretMount("s", key="k", env_var="K")])
     secrets.create_secret(secret_file())
-    with pytest.raises(MissingSecret, match='^missing Kubernetes secret s with key "k"'):
+    with pytest.raises(MissingSecret, match=r'^missing Kubernetes secret s with key "k"'):
         secrets.check([SecretMount("s", key="k", env_var="K")])
 
 
