@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
@@ -197,11 +197,10 @@ def _file(source: PachydermSource, commit: str, path: str) -> pfs.File:
 
 def _target(folder: Path, path: str) -> Path:
     """Where a file of the repo goes. The path comes from outside: it must stay inside the folder."""
-    parts = PurePosixPath(path).parts
-    relative = [part for part in parts if part != "/"]
-    if not relative or any(part in ("..", ".") or "\0" in part for part in relative):
+    parts = [part for part in path.split("/") if part]
+    if not parts or any(part in ("..", ".") or "\0" in part for part in parts):
         raise DataError(f"refusing to write a file of the commit outside the download folder: {path!r}")
-    target = folder.joinpath(*relative)
+    target = folder.joinpath(*parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     return target
 
