@@ -95,12 +95,18 @@ class TorchServe:
 
     def memory(self) -> dict[str, int]:
         """Give the resident bytes of the Java process and of its workers together."""
-        parent = psutil.Process(self._process.pid)
         sizes = {"java": 0, "workers": 0}
-        for process in parent.children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                sizes["java" if "java" in process.name() else "workers"] += process.memory_info().rss
+        for process in self._children():
+            sizes["java" if "java" in process.name() else "workers"] += process.memory_info().rss
         return sizes
+
+    def worker_seconds(self) -> float:
+        """Give the CPU seconds the workers have used so far."""
+        times = [process.cpu_times() for process in self._children() if "java" not in process.name()]
+        return sum(time.user + time.system for time in times)
+
+    def _children(self) -> list[psutil.Process]:
+        return psutil.Process(self._process.pid).children(recursive=True)
 
     def stop(self) -> None:
         """End the process group, gently at first, and remove the server's folder."""

@@ -50,7 +50,8 @@ class CustomerChurnHandler(BaseHandler):
         self.device = torch.device("cpu")
         self.info = json.loads((folder / "archive_info.json").read_text(encoding="utf-8"))
         self.threshold = float(self.info["serving"]["threshold"])
-        # The matrices are small: a second thread costs more in waking up than it computes (see bench/serving).
+        # Below some hundred rows a second thread costs more in waking up than it computes (10 rows: 107 us with one,
+        # 112 with two; 1000 rows: 1.3 and 0.8 ms), and other workers and revisions share the machine.
         torch.set_num_threads(1)
         self.features = _load_module(folder, "features")
         self.spec = self.features.FeatureSpec.from_json((folder / "feature_spec.json").read_text(encoding="utf-8"))

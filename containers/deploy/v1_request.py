@@ -72,7 +72,7 @@ def parse_body(body: Any, limits: Limits) -> ParsedRequest:
     """Take a whole V1 body apart: a dict, or JSON as text or bytes. Raises `BadRequest`."""
     if isinstance(body, (bytes, bytearray, str)):
         body = _decode(body)
-    if not isinstance(body, Mapping) or "instances" not in body:
+    if not isinstance(body, dict) or "instances" not in body:
         raise BadRequest('the body must be a JSON object with "instances": a list of rows, or of {"data": columns}')
     return parse_instances(body["instances"], limits, _flags(body.get("parameters"), Flags(), "the body"))
 
@@ -112,14 +112,14 @@ def _append(parts: list[Part], part: Part) -> None:
 
 
 def _part(where: str, instance: Any, first_row: int, shared: Flags, wanted: Sequence[str]) -> Part:
-    if not isinstance(instance, Mapping):
+    if not isinstance(instance, dict):
         raise BadRequest(f"{where} must be an object with values by column name, not {_kind(instance)}")
     flags = _flags(instance.get("parameters"), shared._replace(model_info=False), where)
     if flags.model_info:
         if set(instance) != {"parameters"}:
             raise BadRequest(f"{where} has rows and asks for model_info: put that into an instance of its own")
         return Part(first_row, 0, None, None, flags)
-    if isinstance(instance.get("data"), Mapping):
+    if isinstance(instance.get("data"), dict):
         columns = _columns(instance["data"], wanted, where)
         rows = len(next(iter(columns.values())))
         return Part(first_row, rows, columns, None, flags)
@@ -134,7 +134,7 @@ def _part(where: str, instance: Any, first_row: int, shared: Flags, wanted: Sequ
 def _flags(parameters: Any, shared: Flags, where: str) -> Flags:
     if parameters is None:
         return shared
-    if not isinstance(parameters, Mapping):
+    if not isinstance(parameters, dict):
         raise BadRequest(f'"parameters" of {where} must be an object, not {_kind(parameters)}')
     for name, value in parameters.items():
         if name not in PARAMETERS:
@@ -150,18 +150,20 @@ def _columns(data: Mapping[str, Any], wanted: Sequence[str], where: str) -> dict
     if not found:
         raise BadRequest(f'"data" of {where} has none of the columns this model uses ({", ".join(wanted[:5])}, ...)')
     first_name, first = next(iter(found.items()))
-    order = list(first) if isinstance(first, Mapping) else None
+    order = [*first] if isinstance(first, dict) else None
     columns: dict[str, Sequence[Any]] = {}
     for name, values in found.items():
-        if isinstance(values, Mapping):
-            columns[name] = _by_row(name, values, order, first_name, where)
-        elif isinstance(values, list):
+        if isinstance(values, list):
             columns[name] = values
-        else:
+        elif not isinstance(values, dict):
             raise BadRequest(
                 f"column {name!r} of {where} must be {{row: value}} or [values], not {_kind(values)}; "
                 'one row may also be sent without the "data" around it'
             )
+        elif order is None or [*values] == order:  # no row names to compare with, or the same in the same order
+            columns[name] = [*values.values()]
+        else:
+            columns[name] = _in_order(name, values, order, first_name, where)
         if len(columns[name]) != len(first):
             raise BadRequest(f"column {name!r} of {where} has {len(values)} rows, {first_name!r} has {len(first)}")
     if not first:
@@ -169,11 +171,7 @@ def _columns(data: Mapping[str, Any], wanted: Sequence[str], where: str) -> dict
     return columns
 
 
-def _by_row(
-    name: str, values: Mapping[str, Any], order: list[str] | None, first_name: str, where: str
-) -> Sequence[Any]:
-    if order is None or list(values) == order:  # no row names to compare with, or the same in the same order
-        return list(values.values())
+def _in_order(name: str, values: dict[str, Any], order: list[str], first_name: str, where: str) -> list[Any]:
     missing = [row for row in order if row not in values]
     if missing:
         raise BadRequest(f"row {missing[0]!r}, column {name!r} of {where}: no value (column {first_name!r} has one)")
