@@ -198,7 +198,7 @@ def tools():
     return globals_view()
 
 
-class globals_view:  # noqa: N801
+class globals_view:
     """The helpers of this module as attributes."""
 
     def __getattr__(self, name):

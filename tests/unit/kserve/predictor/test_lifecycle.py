@@ -1,0 +1,283 @@
+"""One revision from storage to serving and back, with a stand-in for TorchServe."""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import uuid
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pdk.db.database import Database
+from pdk.kserve.predictor.lifecycle import CONTAINER, INITIALIZER, Lifecycle
+from pdk.kserve.predictor.routes import Route, Routes
+from pdk.kserve.predictor.settings import Limits, PredictorSettings
+from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kserve.store.pod_logs import LogOptions, PodLogs
+from pdk.kserve.store.revisions import MIGRATIONS, Revision, Revisions, RevisionState, ServiceRow
+from pdk.process import tree
+from pdk.reconcile.changes import Changes
+
+LIMITS = Limits(load_timeout=20.0, drain_timeout=5.0, stop_grace=2.0, backoff=0.05, max_backoff=0.2)
+S = RevisionState
+
+
+class Bench:
+    """A lifecycle over a data folder; `again` is what a restarted server would have."""
+
+    def __init__(self, root, limits=LIMITS):
+        self.root = root
+        java = root / "java"
+        if not java.exists():
+            fake = Path(__file__).with_name("fake_torchserve.py")
+            java.write_text(f'#!/bin/sh\nexec {sys.executable} -S {fake} "$@"\n')
+            java.chmod(0o755)
+        db = Database(root / "db", [*OBJECT_MIGRATIONS, *MIGRATIONS])
+        self.store = ObjectStore(db, Changes())
+        self.revisions = Revisions(db)
+        self.logs = PodLogs(root / "logs")
+        self.routes = Routes()
+        self.settings = PredictorSettings(
+            root=root / "models", marker_prefix=f"test-lifecycle/{root}/", python=Path(sys.executable),
+            environment={"PATH": os.environ["PATH"]}, temp=Path(tempfile.gettempdir()), java=java,
+            jvm_flags=(), mount_models=False, limits=limits,
+        )  # fmt: skip
+        self.lifecycle = Lifecycle(self.store, self.revisions, self.logs, self.routes, self.settings)
+
+    def again(self, **limits):
+        return Bench(self.root, replace(LIMITS, **limits))
+
+    def model(self, behaviour=None, probe=None, name="model"):
+        store = self.root / name / "model-store"
+        store.mkdir(parents=True)
+        manifest = {"model": {"modelName": "m", "modelVersion": "1", "handler": "h.py"}}
+        with zipfile.ZipFile(store / "m.mar", "w") as archive:
+            archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+            archive.writestr("h.py", "pass")
+            if probe is not None:
+                archive.writestr("probe.json", json.dumps(probe))
+        if behaviour is not None:
+            (store / "behaviour.json").write_text(json.dumps(behaviour))
+        return (self.root / name).as_uri()
+
+    def revision(self, uri, number=1):
+        uid = str(uuid.uuid4())
+        self.revisions.put_service(ServiceRow(uid, "default", "churn"))
+        return self.revisions.put(
+            Revision(
+                uid, "default", "churn", number, "abc", {"model": {"modelFormat": {"name": "pytorch"}, "storageUri": uri}},
+                {"pdk/model-version": "7"}, "churn-predictor-00001-deployment-abc-x", 1,
+            )
+        )  # fmt: skip
+
+    def until(self, revision, *states, timeout=20.0, step=None):
+        step = step or self.lifecycle.advance
+        deadline = time.monotonic() + timeout
+        while revision.state not in states:
+            assert time.monotonic() < deadline, revision
+            time.sleep(0.02)
+            revision = step(revision)
+        return revision
+
+    def log(self, revision, container):
+        return b"".join(self.logs.read("default", revision.pod, container, LogOptions())).decode()
+
+    def behave(self, revision, behaviour):
+        path = self.lifecycle._folders(revision).store / "behaviour.json"
+        path.unlink(missing_ok=True)
+        path.write_text(json.dumps(behaviour))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path)
+    yield bench
+    tree.kill_marked(lambda marker: marker.startswith(bench.settings.marker_prefix))
+
+
+def alive(revision):
+    return tree.identify(revision.process.pid) is not None
+
+
+def test_a_model_gets_ready_and_is_retired(bench):
+    revision = bench.until(bench.revision(bench.model(probe={"instances": [1]})), S.READY)
+    backend = bench.lifecycle.backend(revision, concurrency=3)
+    assert (backend.revision, backend.models, backend.max_in_flight) == ("churn-predictor-00001", ("m",), 3)
+    assert ("x-pdk-model-version", "7") in backend.headers
+    assert set(revision.stages) >= {"fetch", "fetched", "start", "ready"}
+    assert "Copying contents" in bench.log(revision, INITIALIZER)
+    assert bench.revisions.get(revision.uid, 1) == revision
+    stopped = bench.until(revision, S.STOPPED, step=bench.lifecycle.retire)
+    assert tree.identify(revision.process.pid) is None
+    bench.lifecycle.forget(stopped)
+    assert bench.revisions.all() == []
+    assert not list((bench.root / "models").glob("*/1"))
+
+
+def test_retiring_waits_for_requests_under_way(bench):
+    revision = bench.until(bench.revision(bench.model()), S.READY)
+    backend = bench.lifecycle.backend(revision)
+    bench.routes.set(Route("default", "churn", ("h",), ((backend, 100),)))
+    assert bench.routes.acquire("default/churn") == backend
+    bench.routes.set(Route("default", "churn", ("h",)))
+    for _ in range(5):
+        revision = bench.lifecycle.retire(revision)
+        assert revision.state is S.DRAINING
+    bench.routes.release(backend)
+    assert bench.lifecycle.retire(revision).state is S.STOPPING
+
+
+def test_draining_has_an_end(bench):
+    short = bench.again(drain_timeout=0.1)
+    revision = short.until(short.revision(short.model()), S.READY)
+    backend = short.lifecycle.backend(revision)
+    short.routes.set(Route("default", "churn", ("h",), ((backend, 100),)))
+    short.routes.acquire("default/churn")
+    short.until(revision, S.STOPPED, step=short.lifecycle.retire, timeout=8.0)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason", "words"),
+    [
+        ({"exit": 3}, "RuntimeUnhealthy", "exit status 3"),
+        ({"load_error": "weights do not fit", "loading": True}, "ModelLoadFailed", "weights do not fit"),
+    ],
+)
+def test_failures_say_cause_and_last_lines(bench, behaviour, reason, words):
+    revision = bench.until(bench.revision(bench.model(behaviour)), S.FAILED)
+    assert revision.failure.reason == reason
+    assert words in revision.failure.message
+    assert "Last log lines of churn-predictor-00001-deployment-abc-x/kserve-container" in revision.failure.message
+    assert "fake TorchServe" in bench.log(revision, CONTAINER)
+    assert (revision.restarts, revision.attempts) == (1, 1)
+    again = bench.until(bench.lifecycle.advance(revision), S.STARTING)
+    assert again.failure is not None
+
+
+def test_a_model_that_never_gets_ready(bench):
+    short = bench.again(load_timeout=0.6)
+    revision = short.until(short.revision(short.model({"loading": True})), S.FAILED)
+    assert revision.failure.reason == "ModelLoadFailed"
+    assert "not loaded within 0.6 s" in revision.failure.message
+
+
+def test_a_failed_probe_is_a_failed_load(bench):
+    uri = bench.model({"predict": [503, "Prediction failed"]}, probe={"instances": [1]})
+    revision = bench.until(bench.revision(uri), S.FAILED)
+    assert "the probe (probe.json of model m) was answered 503: Prediction failed" in revision.failure.message
+
+
+def test_a_broken_archive(bench):
+    uri = bench.model()
+    (bench.root / "model/model-store/m.mar").write_bytes(b"junk")
+    revision = bench.until(bench.revision(uri), S.FAILED)
+    assert "m.mar is not a readable model archive" in revision.failure.message
+
+
+def test_storage_that_is_empty_is_asked_until_it_is_not(bench):
+    source = bench.root / "later"
+    revision = bench.lifecycle.advance(bench.revision(source.as_uri()))
+    revision = bench.until(revision, S.PENDING)
+    assert "no objects under" in revision.waiting
+    assert revision.failure is None
+    assert bench.lifecycle.seconds_to_next(revision) < 1.0
+    bench.model(name="later")
+    ready = bench.until(revision, S.READY)
+    assert ready.waiting == ""
+    assert ready.fetch_restarts >= 1
+
+
+def test_a_crash_while_serving_restarts_at_once_and_is_counted(bench):
+    revision = bench.until(bench.revision(bench.model()), S.READY)
+    os.kill(revision.process.pid, signal.SIGKILL)
+    failed = bench.until(revision, S.FAILED)
+    assert failed.failure.reason == "RuntimeUnhealthy"
+    assert "while it served" in failed.failure.message
+    assert bench.lifecycle.backend(failed) is None
+    assert failed.retry_at <= time.time()
+    again = bench.until(failed, S.READY)
+    assert (again.restarts, again.failure) == (1, None)
+    assert again.process.pid != revision.process.pid
+
+
+def test_a_server_that_hangs_is_restarted(bench, monkeypatch):
+    monkeypatch.setattr("pdk.kserve.predictor.torchserve.POLL_TIMEOUT", 0.1)
+    revision = bench.until(bench.revision(bench.model({})), S.READY)
+    bench.behave(revision, {"silent": True})
+    failed = bench.until(revision, S.FAILED)
+    assert "did not answer 5 times" in failed.failure.message
+
+
+def test_a_restarted_server_adopts_what_serves_and_ends_the_rest(bench):
+    serving = bench.until(bench.revision(bench.model()), S.READY)
+    stray = bench.until(bench.revision(bench.model(name="other")), S.READY)
+    bench.revisions.delete(stray)
+    again = bench.again()
+    assert again.lifecycle.adopt() == 1
+    assert alive(serving)
+    assert tree.identify(stray.process.pid) is None
+    row = again.revisions.get(serving.uid, 1)
+    assert again.lifecycle.advance(row) == row
+    assert again.lifecycle.backend(row).port == serving.process.ports["inference"]
+    again.until(row, S.STOPPED, step=again.lifecycle.retire)
+    assert tree.identify(serving.process.pid) is None
+
+
+def test_a_server_killed_while_loading_goes_on(bench):
+    starting = bench.until(bench.revision(bench.model({"seconds": 1.0})), S.STARTING)
+    again = bench.again()
+    assert again.lifecycle.adopt() == 1
+    ready = again.until(again.revisions.get(starting.uid, 1), S.READY)
+    assert ready.process.pid == starting.process.pid
+
+
+def test_a_server_killed_between_row_and_start_starts_anew(bench):
+    revision = bench.until(bench.revision(bench.model()), S.STARTING)
+    lost = bench.revisions.put(replace(revision, process=replace(revision.process, pid=None)))
+    again = bench.again()
+    assert again.lifecycle.adopt() == 0
+    ready = again.until(lost, S.READY)
+    assert ready.process.pid != revision.process.pid
+    assert tree.identify(revision.process.pid) is None
+
+
+def test_a_server_killed_while_fetching_fetches_again(bench):
+    revision = bench.revisions.put(replace(bench.revision(bench.model()), state=S.FETCHING))
+    again = bench.again()
+    again.lifecycle.adopt()
+    assert again.until(revision, S.READY).state is S.READY
+
+
+def test_a_process_that_ended_while_no_server_ran_is_restarted(bench):
+    revision = bench.until(bench.revision(bench.model()), S.READY)
+    os.kill(revision.process.pid, signal.SIGKILL)
+    bench.lifecycle._children[revision.key].wait(5)
+    again = bench.again()
+    assert again.lifecycle.adopt() == 0
+    assert again.until(again.lifecycle.advance(revision), S.READY).restarts == 1
+
+
+def test_stopping_the_server_ends_all_and_the_rows_start_it_again(bench):
+    revision = bench.until(bench.revision(bench.model()), S.READY)
+    bench.lifecycle.stop_all()
+    assert tree.identify(revision.process.pid) is None
+    again = bench.again()
+    assert again.lifecycle.adopt() == 0
+    row = again.revisions.get(revision.uid, 1)
+    assert row.state is S.PENDING
+    ready = again.until(row, S.READY)
+    assert ready.stages["fetched"] == revision.stages["fetched"]
+
+
+def test_a_missing_java_says_what_to_do(bench):
+    revision = bench.revision(bench.model())
+    bench.lifecycle._builder._settings = replace(bench.settings, java=None, environment={"PATH": "/nowhere"})
+    bench.lifecycle._builder.__dict__["java"] = Path("/nowhere/java")
+    failed = bench.until(revision, S.FAILED)
+    assert failed.failure.reason == "RuntimeUnhealthy"
+    assert "/nowhere/java" in failed.failure.message
