@@ -13,13 +13,13 @@ from pdk.pachyderm.errors import (
     ParentNotFinished,
 )
 from pdk.pachyderm.pfs import branches, repos
-from pdk.pachyderm.pfs.infos import branch_of, commit_of, find_commit
+from pdk.pachyderm.pfs.infos import branch_of, commit_of, find_commit, find_repo
 from pdk.pachyderm.pfs.types import Branch, Commit, CommitState, OriginKind
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.branches import BranchRow
 from pdk.pachyderm.store.commits import CommitRow
-from pdk.storage.filesets import EMPTY
+from pdk.storage.filesets import EMPTY, FileSetWriter
 
 if TYPE_CHECKING:
     from pdk.pachyderm.pfs.transaction import PfsTransaction
@@ -115,6 +115,31 @@ def _validate(tx: "PfsTransaction", row: CommitRow, tree: bytes) -> str:
     """Return what is wrong with the files a commit added, as its error text, or "" (the base was checked before)."""
     base = base_row(tx.conn, row)
     return tx.storage.validate(tree, base.tree or EMPTY if base is not None else EMPTY)
+
+
+def write(tx: "PfsTransaction", row: CommitRow, changes: FileSetWriter) -> None:
+    """Apply changes to the files of an open commit. Raises CommitFinished, BaseNotFinished."""
+    if row.finishing is not None:
+        raise CommitFinished(commit_of(row))
+    tree = changes.apply(tx.conn, tree_of(tx.conn, row))
+    commit_rows.set_tree(tx.conn, row.id, tree, tx.storage.size(tree))
+
+
+def write_branch(tx: "PfsTransaction", branch: Branch, changes: FileSetWriter) -> Commit:
+    """Apply changes to the open head of a branch, or else to a new commit that is finished with them (a one-off commit).
+
+    Raises RepoNotFound, OutputBranch, CommitExists.
+    """
+    row = branch_rows.get(tx.conn, find_repo(tx.conn, branch.repo).id, branch.name)
+    if row is not None and row.head_id is not None:
+        head = commit_rows.get_by_id(tx.conn, row.head_id)
+        if head.finishing is None:
+            write(tx, head, changes)
+            return commit_of(head)
+    commit = start_commit(tx, branch, None, "", OriginKind.USER, ())
+    write(tx, find_commit(tx.conn, commit), changes)
+    finish_commit(tx, commit, "", True, "")
+    return commit
 
 
 def clear_commit(tx: "PfsTransaction", commit: Commit) -> None:

@@ -9,10 +9,13 @@ the errors of `pdk.pachyderm.errors`.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
-from pdk.base import ids
+from pdk.base import clock, ids
 from pdk.db.database import Database
-from pdk.pachyderm.pfs import commit_sets, handles, listing
+from pdk.pachyderm.errors import CommitFinished
+from pdk.pachyderm.pfs import commit_sets, commits, handles, listing
+from pdk.pachyderm.pfs.files import Files
 from pdk.pachyderm.pfs.infos import (
     branch_info,
     commit_info,
@@ -24,6 +27,7 @@ from pdk.pachyderm.pfs.infos import (
     project_info,
     repo_info,
 )
+from pdk.pachyderm.pfs.names import check_name, is_name
 from pdk.pachyderm.pfs.transaction import OnPropagate, PfsTransaction
 from pdk.pachyderm.pfs.types import (
     DEFAULT_PROJECT,
@@ -33,15 +37,19 @@ from pdk.pachyderm.pfs.types import (
     CommitHandle,
     CommitInfo,
     CommitState,
+    FileDiff,
+    FileInfo,
     ProjectInfo,
     Repo,
     RepoInfo,
 )
+from pdk.pachyderm.pfs.writer import FileWriter
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store import repos as repo_rows
 from pdk.reconcile.changes import Changes
-from pdk.storage.filesets import FileSetStorage
+from pdk.storage.filesets import FileSetStorage, FileSetWriter
+from pdk.storage.garbage import Collected
 
 logger = logging.getLogger(__name__)
 
@@ -201,3 +209,87 @@ class Pfs:
         """Return every commit that comes from this one, directly or not, oldest first."""
         with self.db.read() as conn:
             return [commit_of(row) for row in commit_rows.subvenance(conn, find_commit(conn, commit).id)]
+
+    # Files
+
+    def files(self, commit: Commit, cancelled: Callable[[], bool] = lambda: False) -> Files:
+        """Return the files of a commit as they are now; waits while the commit is FINISHING.
+
+        An open commit has its base's files and what was written to it so far. Raises CommitNotFound, BaseNotFinished.
+        """
+        if self.commit_state(commit) is CommitState.FINISHING:
+            self.wait_commit(commit, CommitState.FINISHED, None, cancelled)
+        with self.db.read() as conn:
+            row = find_commit(conn, commit)
+            committed = clock.from_rfc3339(row.finishing) if row.finishing else None
+            return Files(self.storage, commit, commits.tree_of(conn, row), committed)
+
+    def inspect_file(self, commit: Commit, path: str) -> FileInfo:
+        """Describe a file or folder. Raises FileNotFound."""
+        return self.files(commit).inspect(path)
+
+    def list_file(self, commit: Commit, path: str) -> Iterator[FileInfo]:
+        """Yield what lies directly in a folder, see `Files.list`."""
+        return self.files(commit).list(path)
+
+    def walk_file(self, commit: Commit, path: str) -> Iterator[FileInfo]:
+        """Yield a folder and everything below it, see `Files.walk`."""
+        return self.files(commit).walk(path)
+
+    def glob_file(self, commit: Commit, pattern: str) -> Iterator[FileInfo]:
+        """Yield the files and folders whose path matches, see `Files.glob`."""
+        return self.files(commit).glob(pattern)
+
+    def diff_file(self, new: Commit, path: str, old: Commit | None = None, old_path: str = "") -> Iterator[FileDiff]:
+        """Yield what differs between two commits below `path`, see `Files.diff`.
+
+        Without `old` it is the parent of `new` (none: everything is new); without `old_path` it is the same path.
+        """
+        if old is None:
+            old = self.inspect_commit(new).parent
+        return self.files(new).diff(path, self.files(old) if old is not None else None, old_path or path)
+
+    def read_file(self, commit: Commit, path: str, offset: int = 0) -> Iterator[bytes]:
+        """Yield the content of a file from byte `offset` on, see `Files.read`."""
+        return self.files(commit).read(path, offset)
+
+    def export(self, commit: Commit, path: str, destination: Path, empty_files: bool = False) -> None:
+        """Write a file, or a folder with all below it, under `destination` at its full path in the repo.
+
+        `empty_files`: make the files without their content. Raises FileNotFound, OSError.
+        """
+        self.files(commit).export(path, destination, empty_files)
+
+    def file_writer(self, commit: Commit) -> FileWriter:
+        """Return a writer to an open commit. Raises CommitNotFound, CommitFinished; `close` may raise BaseNotFinished."""
+        if self.commit_state(commit) >= CommitState.FINISHING:
+            raise CommitFinished(commit)
+
+        def apply(changes: FileSetWriter) -> Commit:
+            with self.transaction() as tx:
+                commits.write(tx, find_commit(tx.conn, commit), changes)
+            return commit
+
+        return FileWriter(self.storage.writer(), apply)
+
+    def modify_file(self, handle: CommitHandle) -> FileWriter:
+        """Return a writer to what a client names: an open commit, or a branch.
+
+        A branch whose head is finished, or that does not exist, gets a new commit, finished with the writing, when the
+        writer is closed. Raises RepoNotFound, CommitNotFound, CommitFinished, OutputBranch.
+        """
+        if handle.id and (ids.is_id(handle.id) or not is_name(handle.id)):
+            return self.file_writer(self.resolve(handle))
+        branch = Branch(handle.repo, handle.id or handle.branch)
+        self.inspect_repo(handle.repo)
+        check_name(branch.name)
+
+        def apply(changes: FileSetWriter) -> Commit:
+            with self.transaction() as tx:
+                return commits.write_branch(tx, branch, changes)
+
+        return FileWriter(self.storage.writer(), apply)
+
+    def collect_garbage(self) -> Collected:
+        """Delete the chunks and tree pages that no commit, writer or reader needs; cheap enough for once an hour."""
+        return self.storage.collect(commit_rows.trees)

@@ -10,9 +10,14 @@ MAX_PROJECT_LENGTH = 51
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
+def is_name(name: str) -> bool:
+    """Tell whether `name` suits a repo, branch or pipeline."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str) -> None:
     """Raise InvalidName unless `name` suits a repo, branch or pipeline."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise InvalidName(f"name ({name}) invalid: only alphanumeric characters, underscores, and dashes are allowed")
 
 

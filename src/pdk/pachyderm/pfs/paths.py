@@ -1,0 +1,43 @@
+"""Paths of files in a commit: their normal form, and which may be written.
+
+Mirrors pachd's `internal/pfsfile` (CleanPath) and `internal/storage/paths.go` (ValidatePath).
+"""
+
+import posixpath
+
+from pdk.pachyderm.errors import InvalidPath
+
+GLOBBING = frozenset("*?[]{}!()@+^")
+MAX_LENGTH = 4096
+"""As on Linux: a longer path could not be laid out under /pfs."""
+MAX_NAME_LENGTH = 255
+
+
+def clean(path: str) -> str:
+    """Return the normal form: absolute, without `.`, `..`, doubled or trailing `/`; "" becomes `/`."""
+    return "/" + posixpath.normpath("/" + path).lstrip("/")
+
+
+def check_writable(path: str) -> str:
+    """Return the normal form of a path to write to. Raises InvalidPath with the original's texts."""
+    for char in path:
+        if not " " <= char <= "~":
+            raise InvalidPath(f"path ({path}) invalid: only printable ASCII characters allowed")
+        if char in GLOBBING:
+            raise InvalidPath(f"path ({path}) invalid: globbing character ({char}) not allowed in path")
+    names = path.split("/")
+    if any(name in (".", "..") for name in names):
+        raise InvalidPath(f"path ({path}) invalid: relative file paths are not allowed")
+    if len(path) > MAX_LENGTH or any(len(name) > MAX_NAME_LENGTH for name in names):
+        raise InvalidPath(
+            f"path ({path[:80]}...) invalid: longer than {MAX_LENGTH} characters, or {MAX_NAME_LENGTH} between slashes"
+        )
+    return clean(path)
+
+
+def check_file(path: str) -> str:
+    """Return the normal form of the path of a file to write. Raises InvalidPath, also for the root."""
+    cleaned = check_writable(path)
+    if cleaned == "/":
+        raise InvalidPath(f"path ({path}) invalid: a file needs a name")
+    return cleaned
