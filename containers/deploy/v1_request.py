@@ -141,7 +141,7 @@ def _flags(parameters: Any, shared: Flags, where: str) -> Flags:
             raise BadRequest(f"unknown parameter {name!r} in {where}: known are {', '.join(PARAMETERS)}")
         if not isinstance(value, bool):
             raise BadRequest(f"parameter {name!r} in {where} must be true or false, not {_kind(value)}")
-    return Flags(*(parameters.get(name, before) for name, before in shared._asdict().items()))
+    return shared._replace(**parameters)
 
 
 def _columns(data: Mapping[str, Any], wanted: Sequence[str], where: str) -> dict[str, Sequence[Any]]:

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -110,6 +111,12 @@ def check(archive: Path, served_name: str, scratch: Path) -> dict[str, Any]:
         )
     loaded: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return loaded
+
+
+def add(archive: Path, name: str, document: Mapping[str, Any]) -> None:
+    """Add a JSON file that the archive's own code does not read."""
+    with zipfile.ZipFile(archive, "a") as bundle:
+        bundle.writestr(name, json.dumps(document, allow_nan=False))
 
 
 def handler_version() -> str:

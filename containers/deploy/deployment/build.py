@@ -53,6 +53,8 @@ def run(options: BuildOptions, say: Callable[[str], None]) -> dict[str, Any]:
         say(f"{made.name}: {made.stat().st_size} bytes")
         report = archive.check(made, options.served_name, scratch / "gate")
         say(f"the archive answers, with and without the kserve envelope: {report['predictions'][:-1]}")
+        # Inside the archive too: whoever serves it can ask it something it must be able to answer.
+        archive.add(made, PROBE_FILE, {"request": report["request"], "predictions": report["predictions"]})
         config = scratch / "config.properties"
         config.write_text(
             torchserve_config.render(options.served_name, str(model.version), made.name, options.serving),

@@ -60,11 +60,14 @@ def test_the_archive_holds_code_spec_weights_and_where_it_comes_from(built):
         names = set(archive.namelist())
         info = json.loads(archive.read("archive_info.json"))
         manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]
+        probe = json.loads(archive.read("probe.json"))
     assert {"model.py", "features.py", "feature_spec.json", "model_config.json", "weights.pt", "handler.py"} < names
     assert not any("state_dict" in name or name.endswith(".pth") for name in names)
     assert (manifest["modelName"], manifest["modelVersion"]) == ("customer-churn", "3")
     assert (info["model_version"], info["data_commit"], info["code_commit"]) == (3, "0123456789abcdef" * 2, "5a5a5a5")
     assert info["versions"]["torch"] == torch.__version__
+    assert probe["predictions"][-1] == info
+    assert probe["request"]["instances"][-1] == {"parameters": {"model_info": True}}
 
 
 def test_config_properties_are_what_both_wrappers_need(built):
