@@ -114,7 +114,8 @@ class DatumRuns:
         """Store the output and record success in one transaction; the content itself is written before, outside of it."""
         started, size = time.monotonic(), 0
         job = self._context.job
-        with self._pfs.file_writer(job.output_commit) as writer:
+        writer = self._pfs.file_writer(job.output_commit)
+        try:
             for file in output_files(attempt.scratch, attempt.pfs_root):
                 writer.put(file.path, file.chunks(), datum=datum.id)
                 size += file.source.stat().st_size
@@ -123,6 +124,9 @@ class DatumRuns:
                 stats, upload_seconds=stats.upload_seconds + seconds, upload_bytes=stats.upload_bytes + size
             )
             return self._record(Outcome(datum, DatumState.SUCCESS), stats, writer.close)
+        except BaseException:
+            writer.abort()
+            raise
 
     def _record(self, outcome: Outcome, stats: Stats, with_it: Callable[[], object] | None = None) -> Outcome:
         """Write the end of a datum, with `with_it` in the same transaction; raise Stopped when the job has ended meanwhile."""

@@ -65,12 +65,17 @@ class JobPlans:
             if not job_rows.set_state(conn, row.seq, JobState.JOB_RUNNING, [JobState.JOB_STARTING]):
                 return False
             if work.stale:
-                with self._pfs.file_writer(job.output_commit) as writer:
-                    for datum_id in work.stale:
-                        writer.delete("/", datum=datum_id)
+                self._remove_stale(job, frozenset(work.stale))
             datum_rows.insert_all(conn, (row.project, row.pipeline, row.id), rows)
             job_rows.set_started(conn, row.seq, rfc3339_now(), len(rows), len(work.skipped))
         return True
+
+    def _remove_stale(self, job: Job, stale: frozenset[str]) -> None:
+        """Take the files of stale datums, known by their tag, out of what the output commit has from its base."""
+        with self._pfs.file_writer(job.output_commit) as writer:
+            for info in self._pfs.walk_file(job.output_commit, "/"):
+                if info.datum in stale:
+                    writer.delete(info.path, datum=info.datum)
 
 
 def unrunnable(spec: PipelineSpec, failed: Sequence[CommitInfo]) -> str:
