@@ -132,11 +132,8 @@ class ClientConnection(asyncio.Protocol):
         self._writable.set()
 
     def eof_received(self) -> bool:
-        """Called by asyncio: a client may shut its writing side and still read its answer."""
-        if self._task is None and not self._ready:
-            return False
-        self._refused = True
-        return True
+        """Called by asyncio: who stops sending is taken to be gone, as nginx does; its request is given up."""
+        return False
 
     # httptools' side
 

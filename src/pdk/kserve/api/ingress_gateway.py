@@ -8,7 +8,6 @@ come back in KServe's shape: JSON content type, `{"error": ...}` with a status t
 
 import json
 import logging
-import math
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -280,12 +279,3 @@ def _message(body: bytes) -> tuple[str, bool]:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
-
-
-def finite(value: object) -> bool:
-    """Tell whether a JSON value holds no NaN and no infinity."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, Mapping):
-        return all(finite(item) for item in value.values())
-    return all(finite(item) for item in value) if isinstance(value, list) else True

@@ -18,6 +18,8 @@ from pdk.kserve.predictor.routes import Backend
 logger = logging.getLogger(__name__)
 
 CONNECT_TRIES = 3
+GRACE_SECONDS = 5.0
+"""TorchServe answers by itself when a model is too slow; this much later it is TorchServe that hangs."""
 MAX_IDLE_SECONDS = 20.0
 """An older kept connection is closed instead of used: the other side may be about to close it."""
 MAX_KEPT = 64
@@ -154,8 +156,7 @@ class UpstreamPool:
 
     async def request(self, backend: Backend, data: bytes) -> UpstreamResponse:
         """Send `data` to `backend`; raise ConnectFailed, BrokenUpstream, or TimeoutError after its response time-out."""
-        # TorchServe answers by itself when the model is too slow; a little later it is TorchServe that hangs.
-        async with asyncio.timeout(backend.response_timeout + 5.0):
+        async with asyncio.timeout(backend.response_timeout + GRACE_SECONDS):
             connection = self._take((backend.host, backend.port)) or await self._connect(backend)
             response = await connection.exchange(data)
         self._keep((backend.host, backend.port), connection)

@@ -52,16 +52,21 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(raw)
 
 
+def say(line):
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def write_log(text):
     with Path(log).open("a") as file:
         file.write("".join(f"2026-01-01T00:00:00.000000Z {line}\n" for line in text.splitlines()))
 
 
-print("fake TorchServe", flush=True)
+say("fake TorchServe")
 if "load_error" in behaviour:
     write_log(f"Failed to load model m, exception {behaviour['load_error']}\nBackend worker process died.")
 if "exit" in behaviour:
-    print("cannot start: told so", flush=True)
+    say("cannot start: told so")
     sys.exit(behaviour["exit"])
 for name in ("management_address", "inference_address"):
     server = ThreadingHTTPServer(("127.0.0.1", port(name)), Handler)

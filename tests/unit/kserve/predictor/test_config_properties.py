@@ -99,7 +99,7 @@ def test_ignored_keys_are_named(tmp_path):
     ],
 )
 def test_bad_values_are_refused_with_their_place(tmp_path, text, words):
-    with pytest.raises(ModelLoadFailed, match=".*") as caught:
+    with pytest.raises(ModelLoadFailed) as caught:
         read(tmp_path, text)
     assert words in str(caught.value)
 
@@ -116,7 +116,7 @@ def test_load_models(tmp_path):
     two = ("a.mar", "b.mar")
     assert [m.name for m in read(tmp_path, "load_models=all", two).models] == ["a", "b"]
     assert [(m.name, m.archive) for m in read(tmp_path, "load_models=x=b.mar", two).models] == [("x", "b.mar")]
-    with pytest.raises(ModelLoadFailed, match="holds no .mar"):
+    with pytest.raises(ModelLoadFailed, match=r"holds no \.mar"):
         read(tmp_path, "load_models=all", ())
 
 

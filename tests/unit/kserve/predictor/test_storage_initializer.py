@@ -117,7 +117,7 @@ def test_folders_and_files_of_the_machine(tmp_path):
     (source / "model-store/m.mar").write_bytes(b"mar")
     run(tmp_path, source.as_uri())
     assert files(tmp_path) == {"model-store/m.mar": b"mar"}
-    os.rename(tmp_path / "models", tmp_path / "first")
+    (tmp_path / "models").rename(tmp_path / "first")
     run(tmp_path, (source / "model-store/m.mar").as_uri())
     assert files(tmp_path) == {"model-store/m.mar": b"mar"}
 
