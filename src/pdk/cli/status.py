@@ -11,6 +11,8 @@ from typing import Any
 import click
 import grpc
 import kubernetes
+import urllib3
+from determined.common.api.errors import BadRequestException, MasterNotFoundException
 from determined.experimental import Determined
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
@@ -22,6 +24,15 @@ from pdk.stack import runfile
 from pdk.stack.settings import SYSTEMS, Settings
 
 SHOWN_EXPERIMENTS = 5
+UNAVAILABLE = (
+    PdkError,
+    OSError,
+    BadRequestException,
+    kubernetes.client.ApiException,
+    kubernetes.config.ConfigException,
+    urllib3.exceptions.HTTPError,
+)
+"""What the clients raise when a system is away or refuses."""
 
 
 @click.command()
@@ -41,20 +52,22 @@ def status(project: str | None) -> None:
 
 
 def _section(title: str, lines: Callable[[], Iterator[str]]) -> None:
+    """Print one section; a system that does not answer is said so and does not hide the others."""
     click.echo(f"\n{title}")
     try:
         for line in lines():
             click.echo(f"  {line}")
     except grpc.RpcError as error:
         click.echo(f"  not available: {error.details()}")  # type: ignore[attr-defined]
-    except (
-        PdkError,
-        ConnectionError,
-        OSError,
-        kubernetes.client.ApiException,
-        kubernetes.config.ConfigException,
-    ) as error:
-        click.echo(f"  not available: {error}")
+    except UNAVAILABLE as error:
+        click.echo(f"  not available: {_brief(error)}")
+
+
+def _brief(error: Exception) -> str:
+    """Return the cause of a client's error without the layers of its HTTP library."""
+    if isinstance(error, urllib3.exceptions.MaxRetryError | MasterNotFoundException):
+        return "no server answers there (pdk up)"
+    return str(error)
 
 
 def _servers(settings: Settings) -> Iterator[str]:

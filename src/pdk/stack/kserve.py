@@ -1,0 +1,90 @@
+"""Composes the kserve server: object store, Kubernetes API, controller, ingress. Imported by `serve` only when it is served."""
+
+import secrets
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from pdk.db.database import Database
+from pdk.kserve.api.ingress import Ingress
+from pdk.kserve.api.initial_objects import NAMESPACES, install_initial_objects
+from pdk.kserve.api.kubeconfig import write_kubeconfig
+from pdk.kserve.api.pki import make_tls_files, write_private
+from pdk.kserve.api.server import KubernetesApi
+from pdk.kserve.controller.controller import ControllerSettings, KServeController
+from pdk.kserve.predictor.routes import Routes
+from pdk.kserve.predictor.settings import Limits, PredictorSettings
+from pdk.kserve.store import revisions
+from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kserve.store.pod_logs import PodLogs
+from pdk.reconcile.changes import Changes
+from pdk.stack.settings import Settings
+
+INHERITED = ("PATH", "HOME", "LANG", "JAVA_HOME")
+"""What TorchServe gets of the environment; never a credential."""
+
+
+class KServe:
+    """A running Kubernetes API with its InferenceService controller and ingress."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        """Open the data folder and serve it; raise Unavailable when a port is taken."""
+        data = settings.home / "kserve"
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._db = Database(data / "kserve.db", [*OBJECT_MIGRATIONS, *revisions.MIGRATIONS])
+        store, logs, routes = ObjectStore(self._db, Changes()), PodLogs(data / "pod-logs"), Routes()
+        self._ingress = Ingress(routes, settings.host, settings.ingress_port)
+        self._controller = KServeController(
+            self._db,
+            store,
+            logs,
+            routes,
+            predictor_settings(settings, data, environment),
+            ControllerSettings(settings.ingress_domain, settings.host, settings.ingress_port),
+        )
+        tls, token = make_tls_files(data / "tls"), _token(data / "token")
+        self._api = KubernetesApi(store, logs, tls, token, settings.host, settings.kubernetes_port)
+        # The route table is filled before the ingress listens: what served before a restart serves from its first request.
+        self._controller.start()
+        self._ingress.start()
+        namespaces = [*NAMESPACES, settings.model_namespace]
+        install_initial_objects(store, self._ingress.port, settings.host, settings.ingress_domain, namespaces)
+        self._api.start()
+        write_kubeconfig(settings.kubeconfig, self._api.url, tls.ca_certificate, token, settings.model_namespace)
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The Kubernetes API's port and the ingress's."""
+        return {"https": self._api.port, "ingress": self._ingress.port}
+
+    def stop(self) -> None:
+        """Stop serving; TorchServe processes keep running for the next start to adopt (`pdk down` ends them)."""
+        self._ingress.stop()
+        self._api.stop()
+        self._controller.stop(keep_predictors=True)
+        self._db.close()
+
+
+def predictor_settings(settings: Settings, data: Path, environment: Mapping[str, str]) -> PredictorSettings:
+    """Return how models are run: in folders of this home, with the interpreter that has torch and TorchServe."""
+    temp = Path(tempfile.gettempdir())
+    return PredictorSettings(
+        root=data / "revisions",
+        marker_prefix=f"{settings.marker_prefix}kserve/",
+        python=Path(settings.python),
+        environment={name: environment[name] for name in INHERITED if name in environment},
+        temp=temp,
+        limits=Limits(load_timeout=settings.load_timeout_seconds),
+    )
+
+
+def _token(path: Path) -> str:
+    """Return the bearer token of the kubeconfig, made once, mode 0600."""
+    if not path.exists():
+        write_private(path, secrets.token_hex(32).encode())
+    return path.read_text()
+
+
+def start(settings: Settings, environment: Mapping[str, str]) -> KServe:
+    """Start the server."""
+    return KServe(settings, environment)
