@@ -203,11 +203,11 @@ class Files:
             yield from self._diff(path, new_entry, old, old_entry)
 
     def _diff(self, path: str, new: Entry | None, old: "Files | None", old_entry: Entry | None) -> Iterator[FileDiff]:
-        if new is not None and old_entry is not None and new.hash == old_entry.hash and type(new) is type(old_entry):
-            return
-        if new is not None and old_entry is not None and type(new) is not type(old_entry):
+        if type(new) is type(old_entry):
+            if new is None or old_entry is None or new.hash == old_entry.hash:
+                return
+        elif new is not None and old is not None and old_entry is not None:
             yield from self._diff(path, new, None, None)
-            assert old is not None
             yield from old._all(path, old_entry, removed=True)
             return
         yield self._difference(path, new, old, old_entry)
