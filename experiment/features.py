@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -155,7 +155,9 @@ def fit(columns: Mapping[str, Sequence[Any]], contract: Mapping[str, Any]) -> Fe
     if not any(map(len, values.values())):
         raise FeatureError("no rows to fit on")
     imputed = {name: fact["missing"]["impute"] for name, fact in facts.items() if "impute" in _missing_policy(fact)}
-    numeric, categorical, impute = {}, {}, {}
+    numeric: dict[str, Scale] = {}
+    categorical: dict[str, tuple[str, ...]] = {}
+    impute: dict[str, float | str] = {}
     for name in used:
         if facts[name]["kind"] == "numeric":
             numeric[name] = _fit_scale(values[name], name, name in imputed)
@@ -381,7 +383,7 @@ def _spec_from(source: Any) -> FeatureSpec:
     return spec
 
 
-def _problems(spec: FeatureSpec) -> Iterable[str]:
+def _problems(spec: FeatureSpec) -> Iterator[str]:
     if not all(isinstance(name, str) for name in (*spec.columns, spec.label)):
         yield "column names must be text"
     if not isinstance(spec.allow_unknown_categories, bool):
@@ -393,7 +395,7 @@ def _problems(spec: FeatureSpec) -> Iterable[str]:
     yield from _value_problems(spec)
 
 
-def _value_problems(spec: FeatureSpec) -> Iterable[str]:
+def _value_problems(spec: FeatureSpec) -> Iterator[str]:
     for name, scale in spec.numeric.items():
         if not (math.isfinite(scale.mean) and math.isfinite(scale.std) and scale.std > 0):
             yield f"column {name!r} has no usable scale: {scale}"

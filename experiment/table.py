@@ -51,7 +51,8 @@ def read(path: Path, contract: Contract, name: str | None = None) -> Table:
 
 def read_all(files: Mapping[str, Path], contract: Contract) -> Table:
     """Several files, by name, as one table. Raises ContractError with the first few problems of all of them."""
-    tables, problems = [], []
+    tables: list[Table] = []
+    problems: list[Problem] = []
     for name, path in sorted(files.items()):
         try:
             tables.append(read(path, contract, name))

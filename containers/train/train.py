@@ -29,6 +29,7 @@ from typing import Any
 
 from determined.common.api import errors
 from determined.experimental import Determined
+from determined.experimental.client import Checkpoint, Experiment, ModelVersion
 from train_job import commits, experiments, output, registry, settings, source
 from train_job.failure import TrainError, patiently
 from train_job.settings import Settings
@@ -59,7 +60,7 @@ def run(job: Settings) -> None:
     output.write(job.out, best, _info(job, version))
 
 
-def _start(job: Settings, determined: Determined, versions: Sequence[registry.ModelVersion]) -> experiments.Experiment:
+def _start(job: Settings, determined: Determined, versions: Sequence[ModelVersion]) -> Experiment:
     """Check the commit's data and begin an experiment on it."""
     with tempfile.TemporaryDirectory(prefix="code-") as scratch:
         code = source.get(job.git_url, job.git_ref, job.sub_dir, Path(scratch))
@@ -107,7 +108,7 @@ def _log_start(lineage: experiments.Lineage) -> None:
         )
 
 
-def _metadata(job: Settings, experiment: experiments.Experiment, best: experiments.Checkpoint) -> dict[str, Any]:
+def _metadata(job: Settings, experiment: Experiment, best: Checkpoint) -> dict[str, Any]:
     """What the registry keeps about a version. From the experiment itself, which a crash may lie behind."""
     data: Mapping[str, Any] = (experiment.config or {}).get("data") or {}
     lineage = data.get("lineage") or {}
@@ -126,7 +127,7 @@ def _metadata(job: Settings, experiment: experiments.Experiment, best: experimen
     }
 
 
-def _info(job: Settings, version: registry.ModelVersion) -> dict[str, Any]:
+def _info(job: Settings, version: ModelVersion) -> dict[str, Any]:
     """The content of model-info.yaml, from what is registered."""
     metadata = dict(version.metadata or {})
     kept = ("data_commit", "previous_commit", "code_commit", "source_version", "experiment_id", "trial_id", "metrics")

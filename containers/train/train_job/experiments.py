@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from determined.common.api import errors
-from determined.experimental import Determined, client
+from determined.experimental import Determined
+from determined.experimental.client import Checkpoint, Experiment, Trial
+from determined.experimental.client import ExperimentState as State
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -22,10 +24,6 @@ from train_job.failure import TrainError, patiently
 from train_job.settings import Settings
 
 logger = logging.getLogger("train")
-
-Experiment = client.Experiment
-Checkpoint = client.Checkpoint
-State = client.ExperimentState
 
 _ENDED = {State.COMPLETED, State.CANCELED, State.ERROR, State.DELETED, State.DELETE_FAILED}
 _DOOMED = {State.STOPPING_CANCELED, State.STOPPING_ERROR, State.STOPPING_KILLED, State.DELETING}
@@ -190,7 +188,7 @@ class _Progress:
         return f", {self._metric} {', '.join(known)}" if known else ""
 
 
-def _latest_metric(trial: client.Trial, name: str) -> float | None:
+def _latest_metric(trial: Trial, name: str) -> float | None:
     group = (trial.summary_metrics or {}).get("validation_metrics") or {}
     value = (group.get(name) or {}).get("last")
     return float(value) if isinstance(value, (int, float)) else None

@@ -9,20 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from determined.experimental import client
+from determined.experimental.client import Checkpoint
 from ruamel.yaml import YAML
 
 from train_job.failure import patiently
 
 logger = logging.getLogger("train")
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT_FOLDER = "checkpoint"
 MODEL_INFO = "model-info.yaml"
 
 
-def write(out: Path, checkpoint: client.Checkpoint, info: Mapping[str, Any]) -> None:
+def write(out: Path, checkpoint: Checkpoint, info: Mapping[str, Any]) -> None:
     """Download the checkpoint, then write the info: a folder with an info in it is complete."""
-    folder = out / CHECKPOINT
+    folder = out / CHECKPOINT_FOLDER
     out.mkdir(parents=True, exist_ok=True)
 
     def download() -> None:
@@ -36,4 +36,4 @@ def write(out: Path, checkpoint: client.Checkpoint, info: Mapping[str, Any]) -> 
     writer.sort_base_mapping_type_on_output = False
     writer.dump(dict(info), temporary)
     temporary.replace(out / MODEL_INFO)
-    logger.info("wrote %s and %s/ to %s", MODEL_INFO, CHECKPOINT, out)
+    logger.info("wrote %s and %s/ to %s", MODEL_INFO, CHECKPOINT_FOLDER, out)

@@ -12,14 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from determined.common.api import bindings, errors
-from determined.experimental import Determined, client
+from determined.experimental import Determined
+from determined.experimental.client import CheckpointState, Model, ModelVersion
 
 from train_job.failure import TrainError, patiently
 
 logger = logging.getLogger("train")
-
-Model = client.Model
-ModelVersion = client.ModelVersion
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -123,7 +121,7 @@ def base_version(versions: Sequence[ModelVersion], data_commit: str) -> ModelVer
 
 def _check_usable(version: ModelVersion) -> None:
     checkpoint = version.checkpoint
-    if checkpoint is None or checkpoint.state is not client.CheckpointState.COMPLETED:
+    if checkpoint is None or checkpoint.state is not CheckpointState.COMPLETED:
         raise TrainError(
             f"the checkpoint of version {version.model_version}, to train on from, is gone",
             f"model {version.model_name!r} in the model registry",

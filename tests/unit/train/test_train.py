@@ -24,7 +24,7 @@ def job(settings, determined, commits, master, monkeypatch, tmp_path):
     monkeypatch.setattr(train_commits, "Client", lambda *_: client)
     monkeypatch.setattr(data, "Client", lambda *_: client)
     monkeypatch.setattr(
-        train.experiments.Checkpoint, "download", lambda self, path: (settings.out / "checkpoint").mkdir(parents=True)
+        train.Checkpoint, "download", lambda self, path: (settings.out / "checkpoint").mkdir(parents=True)
     )
 
     def run(**changes):
