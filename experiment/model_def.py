@@ -44,7 +44,7 @@ class ChurnTrial(pytorch.PyTorchTrial):
         self._refit = bool(config.get("refit", False))
         self._table = _read(config, self._contract)
         self._start_checkpoint = _start_checkpoint()
-        self.spec = self._kept_spec(self._start_checkpoint) or self._fitted_spec()
+        self.spec = self._spec_for(self._start_checkpoint)
         self.model = context.wrap_model(build_model(self.spec.n_features, self.hparams))
         self._optimizer = context.wrap_optimizer(
             torch.optim.AdamW(
@@ -64,13 +64,10 @@ class ChurnTrial(pytorch.PyTorchTrial):
         """
         if checkpoint is None or checkpoint == self._start_checkpoint:
             return
-        spec = self._kept_spec(checkpoint)
-        if spec is not None and spec.n_features != self.spec.n_features:
-            raise _refused(
-                f"checkpoint {checkpoint} was fitted to {spec.n_features} features, this data gives "
-                f"{self.spec.n_features}: start afresh instead of from this checkpoint"
-            )
-        self.spec = spec or self.spec
+        spec = self._spec_for(checkpoint)
+        if spec.n_features != self.spec.n_features:
+            raise _refused(_other_width(checkpoint, spec.n_features, self.spec.n_features))
+        self.spec = spec
 
     def build_callbacks(self) -> dict[str, pytorch.PyTorchCallback]:
         """The files serving needs, in every checkpoint."""
@@ -119,27 +116,30 @@ class ChurnTrial(pytorch.PyTorchTrial):
         logger.info("fitted the preprocessing to %d rows: %d features", self._table.rows, spec.n_features)
         return spec
 
-    def _kept_spec(self, checkpoint: str | None) -> features.FeatureSpec | None:
-        """The spec of the checkpoint training starts from, unless there is none or a new fit is wanted."""
+    def _spec_for(self, checkpoint: str | None) -> features.FeatureSpec:
+        """The spec of the checkpoint training starts from; a new fit if there is none, or if that is wanted."""
         if checkpoint is None:
-            return None
+            return self._fitted_spec()
+        kept = checkpoints.read_spec(self.context, checkpoint)
         if self._refit:
             logger.warning("data.refit is set: scales and categories are fitted anew, unlike those of the weights")
-            return None
-        spec = checkpoints.read_spec(self.context, checkpoint)
-        if spec is None:
+            fitted = self._fitted_spec()
+            if kept is not None and kept.n_features != fitted.n_features:
+                raise _refused(_other_width(checkpoint, kept.n_features, fitted.n_features))
+            return fitted
+        if kept is None:
             raise _refused(
                 f"checkpoint {checkpoint} holds no {checkpoints.FEATURE_SPEC}: it is not of this experiment. Start "
                 "afresh, or set data.refit: true to fit the preprocessing to the new data"
             )
         wanted = {fact["name"] for fact in self._contract["columns"]} - {self._label}
-        if wanted != set(spec.columns):
+        if wanted != set(kept.columns):
             raise _refused(
                 f"the contract's columns differ from those checkpoint {checkpoint} was fitted to: "
-                f"{', '.join(sorted(wanted ^ set(spec.columns)))}. Start afresh (train.py --no-incremental)"
+                f"{', '.join(sorted(wanted ^ set(kept.columns)))}. Start afresh (train.py --no-incremental)"
             )
-        logger.info("keeping the fit of checkpoint %s: %d features", checkpoint, spec.n_features)
-        return spec
+        logger.info("keeping the fit of checkpoint %s: %d features", checkpoint, kept.n_features)
+        return kept
 
     def _set_learning_rate(self, batch_idx: int) -> None:
         """Warm up, then fall along half a cosine to a fiftieth.
@@ -171,6 +171,13 @@ def _refused(reason: str) -> det.InvalidHP:
     """An error that ends the trial without a retry. Determined swallows its text, so it is logged here."""
     logger.error("%s", reason)
     return det.InvalidHP(reason)
+
+
+def _other_width(checkpoint: str, stored: int, fitted: int) -> str:
+    return (
+        f"the weights of checkpoint {checkpoint} take {stored} features, and this data fits {fitted}: they cannot go "
+        "together. Start afresh (train.py --no-incremental)"
+    )
 
 
 def _start_checkpoint() -> str | None:

@@ -210,10 +210,15 @@ def _failed(experiment: Experiment, what: str) -> TrainError:
         lines = [line.rstrip() for line in log]
     shown = "".join(f"\n    {line}" for line in lines) or " (the trial has logged nothing)"
     number = trials[-1].id if trials else "<id>"
+    searcher = (experiment.config or {}).get("searcher") or {}
+    warm = searcher.get("source_checkpoint_uuid") is not None
+    afresh = (
+        "; if the code no longer fits the weights it continues from, train afresh with --no-incremental" if warm else ""
+    )
     return TrainError(
         f"{what}; nothing is registered. The trial's last lines:{shown}",
         where,
-        f"read the whole log (det trial logs {number}), correct the cause, and commit or update the pipeline again",
+        f"read the whole log (det trial logs {number}), correct the cause, and commit or update the pipeline again{afresh}",
     )
 
 

@@ -127,6 +127,17 @@ def test_a_checkpoint_of_other_columns_is_refused(csvs, run_trial, caplog):
     )
 
 
+@pytest.mark.parametrize("refit", [True, False])
+def test_weights_of_another_width_are_refused(csvs, run_trial, caplog, refit):
+    trial, folder, _ = run_trial(csvs[:1], batches=2)
+    document = json.loads(trial.spec.to_json())
+    document["categorical"]["area"].pop()
+    (folder / "feature_spec.json").write_text(json.dumps(document))
+    start = as_another_trials(folder)
+    reason = f"weights of checkpoint {start} take 138 features, and this data fits 139"
+    assert_refused(lambda: run_trial(csvs[:1], batches=2, start=start, refit=refit), reason, caplog)
+
+
 def test_no_data_ends_the_trial_with_the_reason_in_its_log(run_trial, monkeypatch, caplog):
     def nothing(*_):
         raise model_def.NoDataError("the commit only deletes")
