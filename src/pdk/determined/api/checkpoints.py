@@ -1,0 +1,120 @@
+"""Routes of checkpoints, and the archive of their files."""
+
+import os
+import tarfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from pdk.determined.api import encode
+from pdk.determined.api.call import Call
+from pdk.determined.api.trials import file_sizes
+from pdk.determined.errors import BadRequest
+from pdk.determined.master.master import Master
+from pdk.determined.store.files import checkpoint_files
+
+JSON = dict[str, Any]
+
+CHUNK = 64 * 1024
+
+
+def get_checkpoint(master: Master, call: Call) -> JSON:
+    """v1GetCheckpointResponse."""
+    return {"checkpoint": encode.checkpoint(master.checkpoints.get(call.path["checkpointUuid"]))}
+
+
+def post_metadata(master: Master, call: Call) -> JSON:
+    """v1PostCheckpointMetadataResponse: replaces the metadata."""
+    metadata = call.fields.fields("checkpoint").object("metadata")
+    if metadata is None:
+        raise BadRequest("checkpoint.metadata: is required")
+    return {"checkpoint": encode.checkpoint(master.checkpoints.set_metadata(call.path["checkpointUuid"], metadata))}
+
+
+def delete_checkpoints(master: Master, call: Call) -> JSON:
+    """Delete checkpoints; their files go soon after."""
+    master.checkpoints.delete(call.fields.texts("checkpointUuids") or [])
+    return {}
+
+
+def remove_files(master: Master, call: Call) -> JSON:
+    """Remove the files of checkpoints that match one of the globs."""
+    fields = call.fields
+    master.checkpoints.remove_files(fields.texts("checkpointUuids") or [], fields.texts("checkpointGlobs") or [])
+    return {}
+
+
+def patch_checkpoints(master: Master, call: Call) -> JSON:
+    """Take the files that are left after the client removed some."""
+    for each in call.fields.objects("checkpoints"):
+        resources = each.fields("resources").object("resources")
+        if resources is not None:
+            master.checkpoints.set_resources(each.required("uuid"), file_sizes(resources))
+    return {}
+
+
+def archive(master: Master, call: Call) -> tuple[str, str, Iterator[bytes]]:
+    """GET /checkpoints/{uuid}: the files as .tar.gz, .tar or .zip; returns (media type, file name, content)."""
+    uuid = call.path["checkpointUuid"]
+    folder = master.checkpoints.folder(uuid)
+    for media_type, (suffix, write) in FORMATS.items():
+        if media_type in call.accept or call.accept in ("", "*/*"):
+            return media_type, f"{uuid}{suffix}", streamed(folder, write)
+    raise BadRequest(f"Accept: must be one of {', '.join(FORMATS)}, not {call.accept[:80]}")
+
+
+def write_tar_gz(folder: Path, target: IO[bytes]) -> None:
+    """Write a .tar.gz; quick compression, weights hardly shrink."""
+    with tarfile.open(fileobj=target, mode="w|gz", compresslevel=1) as archive_file:
+        _add(folder, archive_file)
+
+
+def write_tar(folder: Path, target: IO[bytes]) -> None:
+    """Write a .tar."""
+    with tarfile.open(fileobj=target, mode="w|") as archive_file:
+        _add(folder, archive_file)
+
+
+def write_zip(folder: Path, target: IO[bytes]) -> None:
+    """Write a .zip."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive_file:
+        for name, path in checkpoint_files(folder):
+            archive_file.write(path, name)
+
+
+FORMATS: dict[str, tuple[str, Callable[[Path, IO[bytes]], None]]] = {
+    "application/gzip": (".tar.gz", write_tar_gz),
+    "application/x-tar": (".tar", write_tar),
+    "application/zip": (".zip", write_zip),
+}
+
+
+def streamed(folder: Path, write: Callable[[Path, IO[bytes]], None]) -> Iterator[bytes]:
+    """Yield an archive in pieces while a thread writes it into a pipe; a reader that goes away ends the writer."""
+    receive, send = os.pipe()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        # BrokenPipeError: the client went away, nobody wants the rest.
+        try:
+            with suppress(BrokenPipeError), os.fdopen(send, "wb") as target:
+                write(folder, target)
+        except OSError as error:
+            failures.append(error)
+
+    writer = threading.Thread(target=run, name="archive", daemon=True)
+    writer.start()
+    with os.fdopen(receive, "rb", buffering=0) as source:
+        while chunk := source.read(CHUNK):
+            yield chunk
+    writer.join()
+    if failures:
+        raise failures[0]
+
+
+def _add(folder: Path, archive_file: tarfile.TarFile) -> None:
+    for name, path in checkpoint_files(folder):
+        archive_file.add(path, name.rstrip("/"), recursive=False)

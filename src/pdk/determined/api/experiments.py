@@ -1,0 +1,187 @@
+"""Routes of experiments."""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+from pdk.determined.api import encode
+from pdk.determined.api.call import Call
+from pdk.determined.errors import NotServed
+from pdk.determined.master.checkpoints import Order
+from pdk.determined.master.context import ContextFile
+from pdk.determined.master.experiments import ExperimentPatch, Experiments, Submission
+from pdk.determined.master.master import Master
+from pdk.determined.store.experiments import ExperimentFilter
+
+JSON = dict[str, Any]
+
+
+def create_experiment(master: Master, call: Call) -> JSON:
+    """v1CreateExperimentResponse; validated only, it answers an experiment with id 0."""
+    fields = call.fields
+    if fields.flag("unmanaged"):
+        raise NotServed("unmanaged experiments are not available on this master")
+    if fields.text("template"):
+        raise NotServed("templates are not available on this master")
+    files = [
+        ContextFile(
+            path=file.required("path"),
+            kind=file.number("type") or 0,
+            content=file.text("content") or "",
+            mode=file.number("mode") or 0,
+            mtime=int(file.get("mtime") or 0),
+        )
+        for file in fields.objects("modelDefinition")
+    ]
+    activate = fields.flag("activate")
+    submission = Submission(
+        config=fields.required("config"),
+        files=files,
+        parent_id=fields.number("parentId") or None,
+        project_id=fields.number("projectId") or None,
+        activate=True if activate is None else activate,
+        validate_only=fields.flag("validateOnly") or False,
+    )
+    encoded = encode.experiment(master.experiments.create(call.caller, submission))
+    if submission.validate_only:
+        encoded.update({"id": 0, "numTrials": 0, "trialIds": []})
+    return {"experiment": encoded, "config": encoded["config"], "warnings": []}
+
+
+def get_experiments(master: Master, call: Call) -> JSON:
+    """v1GetExperimentsResponse."""
+    wanted = ExperimentFilter(
+        archived=call.flag("archived"),
+        users=call.texts("users"),
+        user_ids=call.numbers("userIds"),
+        labels=call.texts("labels"),
+        states=call.enums("states", "STATE_"),
+        ids=call.numbers("experimentIdFilter.incl"),
+        name=call.text("name"),
+        description=call.text("description"),
+        project_id=call.number("projectId"),
+    )
+    sort = call.enum("sortBy", "SORT_BY_")
+    sort = "ID" if sort == "UNSPECIFIED" else sort
+    page = master.experiments.list_experiments(wanted, sort, bool(call.descending()), call.page())
+    return encode.listed("experiments", page, encode.experiment)
+
+
+def get_experiment(master: Master, call: Call) -> JSON:
+    """v1GetExperimentResponse."""
+    view = master.experiments.get(call.id("experimentId"))
+    encoded = encode.experiment(view)
+    state = {"QUEUED": "STATE_QUEUED", "RUNNING": "STATE_SCHEDULED", "STARTING": "STATE_SCHEDULED"}.get(
+        view.shown_state
+    )
+    summary = None if state is None else {"state": state, "jobsAhead": 0}
+    return {"experiment": encoded, "config": encoded["config"], "jobSummary": summary}
+
+
+def patch_experiment(master: Master, call: Call) -> JSON:
+    """v1PatchExperimentResponse; the command line sends the whole object, nulls mean nothing."""
+    fields = call.fields
+    resources, storage = fields.fields("resources"), fields.fields("checkpointStorage")
+    patch = ExperimentPatch(
+        name=fields.text("name"),
+        description=fields.text("description"),
+        notes=fields.text("notes"),
+        labels=fields.texts("labels"),
+        resources=_given(
+            max_slots=resources.number("maxSlots"),
+            priority=resources.number("priority"),
+            weight=resources.real("weight"),
+        ),
+        storage=_given(
+            save_experiment_best=storage.number("saveExperimentBest"),
+            save_trial_best=storage.number("saveTrialBest"),
+            save_trial_latest=storage.number("saveTrialLatest"),
+        ),
+    )
+    return {"experiment": encode.experiment(master.experiments.patch(call.id("experimentId"), patch))}
+
+
+def delete_experiment(master: Master, call: Call) -> JSON:
+    """Begin the deletion of an experiment."""
+    master.experiments.delete(call.id("experimentId"))
+    return {}
+
+
+def verb(act: Callable[[Experiments, int], None]) -> Callable[[Master, Call], JSON]:
+    """Return the handler of POST /experiments/{experimentId}/<verb>."""
+
+    def handler(master: Master, call: Call) -> JSON:
+        act(master.experiments, call.id("experimentId"))
+        return {}
+
+    return handler
+
+
+def archive_experiment(master: Master, call: Call) -> JSON:
+    """Archive an experiment."""
+    master.experiments.archive(call.id("experimentId"), archived=True)
+    return {}
+
+
+def unarchive_experiment(master: Master, call: Call) -> JSON:
+    """Unarchive an experiment."""
+    master.experiments.archive(call.id("experimentId"), archived=False)
+    return {}
+
+
+def move_experiment(master: Master, call: Call) -> JSON:
+    """Move an experiment to another project."""
+    destination = call.fields.number("destinationProjectId") or 0
+    master.experiments.move(call.id("experimentId"), destination)
+    return {}
+
+
+def put_label(master: Master, call: Call) -> JSON:
+    """v1PutExperimentLabelResponse."""
+    return {"labels": master.experiments.label(call.id("experimentId"), call.path["label"], present=True)}
+
+
+def delete_label(master: Master, call: Call) -> JSON:
+    """v1DeleteExperimentLabelResponse."""
+    return {"labels": master.experiments.label(call.id("experimentId"), call.path["label"], present=False)}
+
+
+def get_trials(master: Master, call: Call) -> JSON:
+    """v1GetExperimentTrialsResponse."""
+    sort = call.enum("sortBy", "SORT_BY_")
+    page = master.trials.of_experiment(
+        call.id("experimentId"),
+        call.enums("states", "STATE_"),
+        "ID" if sort == "UNSPECIFIED" else sort,
+        bool(call.descending()),
+        call.page(),
+    )
+    return encode.listed("trials", page, encode.trial)
+
+
+def get_checkpoints(master: Master, call: Call) -> JSON:
+    """v1GetExperimentCheckpointsResponse; best first unless an order is asked for."""
+    page = master.checkpoints.of_experiment(
+        call.id("experimentId"), call.enums("states", "STATE_"), checkpoint_order(call), call.page()
+    )
+    return encode.listed("checkpoints", page, encode.checkpoint)
+
+
+def checkpoint_order(call: Call) -> Order:
+    """Return the order a list of checkpoints is asked for in."""
+    return Order(call.enum("sortByAttr", "SORT_BY_"), call.text("sortByMetric"), call.descending())
+
+
+def get_model_def(master: Master, call: Call) -> JSON:
+    """v1GetModelDefResponse."""
+    definition = master.experiments.model_definition(call.id("experimentId"))
+    return {"b64Tgz": base64.b64encode(definition).decode()}
+
+
+def get_best_metric(master: Master, call: Call) -> JSON:
+    """v1GetBestSearcherValidationMetricResponse; 404 while there is none, the harness relies on that."""
+    return {"metric": master.experiments.best_metric(call.id("experimentId"))}
+
+
+def _given(**values: Any) -> JSON:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,158 @@
+"""Routes of task logs: read, followed while the trial runs, and sent by tasks."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from pdk.base.clock import from_rfc3339, rfc3339_now, to_rfc3339
+from pdk.determined.api import encode
+from pdk.determined.api.call import Call, Fields
+from pdk.determined.api.waiting import Engines
+from pdk.determined.errors import BadRequest, NotAllowed
+from pdk.determined.master.launch import AGENT_ID
+from pdk.determined.master.logs import NEWEST
+from pdk.determined.master.master import Master
+from pdk.determined.store.logs import LogFilter
+from pdk.determined.store.records import LogLine
+
+JSON = dict[str, Any]
+
+BATCH_LINES = 500
+MAX_POSTED_LINES = 10_000
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+async def trial_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
+    """v1TrialLogsResponse, one per line."""
+    trial_id = call.id("trialId")
+    await engines.run(engines.master.trials.get, trial_id)
+    async for line in _lines(engines, call, _filter(call, trial_id=trial_id)):
+        yield encode.trial_log(line, AGENT_ID)
+
+
+async def task_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
+    """v1TaskLogsResponse, one per line."""
+    task_id = call.path["taskId"]
+    await engines.run(engines.master.cluster.task, task_id)
+    async for line in _lines(engines, call, _filter(call, task_id=task_id)):
+        yield encode.task_log(line, AGENT_ID)
+
+
+async def trial_log_fields(engines: Engines, call: Call) -> AsyncIterator[JSON]:
+    """v1TrialLogsFieldsResponse: the distinct values of a log's columns."""
+    fields = await _fields(engines, LogFilter(trial_id=call.id("trialId")))
+    yield {name: values for name, values in fields.items() if name != "allocationIds"}
+
+
+async def task_log_fields(engines: Engines, call: Call) -> AsyncIterator[JSON]:
+    """v1TaskLogsFieldsResponse: the distinct values of a log's columns."""
+    yield await _fields(engines, LogFilter(task_id=call.path["taskId"]))
+
+
+async def _fields(engines: Engines, wanted: LogFilter) -> JSON:
+    read = engines.master.logs.distinct
+    return {
+        "agentIds": [AGENT_ID],
+        "allocationIds": await engines.run(read, wanted, "allocation_id"),
+        "containerIds": await engines.run(read, wanted, "container_id"),
+        "rankIds": await engines.run(read, wanted, "rank_id"),
+        "sources": await engines.run(read, wanted, "source"),
+        "stdtypes": await engines.run(read, wanted, "stdtype"),
+    }
+
+
+async def _lines(engines: Engines, call: Call, wanted: LogFilter) -> AsyncIterator[LogLine]:
+    limit = call.number("limit")
+    if wanted.agent_ids and AGENT_ID not in wanted.agent_ids:
+        return
+    if call.descending():
+        for line in await engines.run(engines.master.logs.read, wanted, NEWEST, limit or BATCH_LINES, True):
+            yield line
+        return
+    async for line in _ascending(engines, wanted, limit, follow=bool(call.flag("follow"))):
+        yield line
+
+
+async def _ascending(engines: Engines, wanted: LogFilter, limit: int, follow: bool) -> AsyncIterator[LogLine]:
+    """Yield the lines in order; when following, wait for more until the trial has ended and everything was read."""
+    logs, last, left = engines.master.logs, 0, limit or NEWEST
+    while left > 0:
+        event = engines.logs.event
+        # Asked before reading: what was stored before the end is then read for certain.
+        ended = not follow or await engines.run(logs.ended, wanted)
+        lines = await engines.run(logs.read, wanted, last, min(BATCH_LINES, left))
+        for line in lines:
+            yield line
+        if lines:
+            last, left = lines[-1].id, left - len(lines)
+        elif ended or engines.logs.closed:
+            return
+        else:
+            await engines.wait(event)
+
+
+def _filter(call: Call, trial_id: int = 0, task_id: str = "") -> LogFilter:
+    return LogFilter(
+        trial_id=trial_id,
+        task_id=task_id,
+        levels=call.enums("levels", "LOG_LEVEL_"),
+        rank_ids=call.numbers("rankIds"),
+        stdtypes=call.texts("stdtypes"),
+        sources=call.texts("sources"),
+        container_ids=call.texts("containerIds"),
+        agent_ids=call.texts("agentIds"),
+        allocation_ids=call.texts("allocationIds"),
+        before=_moment(call.text("timestampBefore"), "timestampBefore"),
+        after=_moment(call.text("timestampAfter"), "timestampAfter"),
+        search_text=call.text("searchText"),
+    )
+
+
+def _moment(text: str, name: str) -> str:
+    if not text:
+        return ""
+    try:
+        return to_rfc3339(from_rfc3339(text))
+    except ValueError as error:
+        raise BadRequest(f"{name}: {error}") from error
+
+
+def post_task_logs(master: Master, call: Call) -> JSON:
+    """Take lines a task sends: {"logs": [...]} on /api/v1, a bare list on /task-logs."""
+    posted = call.body if isinstance(call.body, list) else call.fields.get("logs") or []
+    if not isinstance(posted, list) or len(posted) > MAX_POSTED_LINES:
+        raise BadRequest(f"logs: must be a list of at most {MAX_POSTED_LINES} lines")
+    trial_of = _trial_finder(master, call)
+    master.logs.store_now([_posted_line(Fields(line), trial_of) for line in posted])
+    return {}
+
+
+def _trial_finder(master: Master, call: Call) -> Callable[[str], int]:
+    found: dict[str, int] = {}
+    own = call.caller.allocation_id
+
+    def trial_of(task_id: str) -> int:
+        if own is not None and not own.startswith(f"{task_id}."):
+            raise NotAllowed("a task may only write its own log")
+        if task_id not in found:
+            found[task_id] = master.cluster.task(task_id).trial.id
+        return found[task_id]
+
+    return trial_of
+
+
+def _posted_line(fields: Fields, trial_of: Callable[[str], int]) -> LogLine:
+    task_id = fields.required("taskId")
+    level = (fields.text("level") or "").removeprefix("LOG_LEVEL_")
+    return LogLine(
+        id=0,
+        task_id=task_id,
+        trial_id=trial_of(task_id),
+        allocation_id=fields.text("allocationId"),
+        container_id=fields.text("containerId"),
+        rank_id=fields.number("rankId"),
+        timestamp=_moment(fields.text("timestamp") or "", "timestamp") or rfc3339_now(),
+        level=level if level in LEVELS else None,
+        source=fields.text("source"),
+        stdtype=fields.text("stdtype"),
+        log=(fields.text("log") or "").removesuffix("\n"),
+    )

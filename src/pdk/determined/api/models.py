@@ -1,0 +1,136 @@
+"""Routes of the model registry."""
+
+from typing import Any
+
+from pdk.determined.api import encode
+from pdk.determined.api.call import Call
+from pdk.determined.errors import BadRequest
+from pdk.determined.master.master import Master
+from pdk.determined.master.models import ModelFields, ModelFilter, VersionFields
+
+JSON = dict[str, Any]
+
+
+def get_models(master: Master, call: Call) -> JSON:
+    """v1GetModelsResponse; `name` is a part of the name."""
+    wanted = ModelFilter(
+        name=call.text("name"),
+        description=call.text("description"),
+        archived=call.flag("archived"),
+        labels=call.texts("labels"),
+        users=call.texts("users"),
+        user_ids=call.numbers("userIds"),
+        workspace_names=call.texts("workspaceNames"),
+        workspace_ids=call.numbers("workspaceIds"),
+        model_id=call.number("id"),
+    )
+    sort = call.enum("sortBy", "SORT_BY_")
+    page = master.models.list_models(wanted, sort, bool(call.descending()), call.page())
+    return encode.listed("models", page, encode.model)
+
+
+def get_labels(master: Master, call: Call) -> JSON:
+    """v1GetModelLabelsResponse."""
+    return {"labels": master.models.labels()}
+
+
+def post_model(master: Master, call: Call) -> JSON:
+    """v1PostModelResponse."""
+    return {"model": encode.model(master.models.create(call.caller, _model_fields(call)))}
+
+
+def get_model(master: Master, call: Call) -> JSON:
+    """v1GetModelResponse; digits only are an id."""
+    return {"model": encode.model(master.models.get(call.path["modelName"]))}
+
+
+def patch_model(master: Master, call: Call) -> JSON:
+    """v1PatchModelResponse."""
+    return {"model": encode.model(master.models.patch(call.path["modelName"], _model_fields(call)))}
+
+
+def archive_model(master: Master, call: Call) -> JSON:
+    """Archive a model."""
+    master.models.archive(call.path["modelName"], archived=True)
+    return {}
+
+
+def unarchive_model(master: Master, call: Call) -> JSON:
+    """Unarchive a model."""
+    master.models.archive(call.path["modelName"], archived=False)
+    return {}
+
+
+def move_model(master: Master, call: Call) -> JSON:
+    """Move a model to another workspace."""
+    fields = ModelFields(workspace_id=call.fields.number("destinationWorkspaceId"))
+    master.models.patch(call.path["modelName"], fields)
+    return {}
+
+
+def delete_model(master: Master, call: Call) -> JSON:
+    """Delete a model and its versions, never the checkpoints."""
+    master.models.delete(call.caller, call.path["modelName"])
+    return {}
+
+
+def get_versions(master: Master, call: Call) -> JSON:
+    """v1GetModelVersionsResponse."""
+    model, page = master.models.list_versions(call.path["modelName"], bool(call.descending()), call.page())
+    return {"model": encode.model(model), **encode.listed("modelVersions", page, encode.model_version)}
+
+
+def post_version(master: Master, call: Call) -> JSON:
+    """v1PostModelVersionResponse."""
+    uuid = call.fields.required("checkpointUuid")
+    detail = master.models.register(call.caller, call.path["modelName"], uuid, _version_fields(call))
+    return {"modelVersion": encode.model_version(detail)}
+
+
+def get_version(master: Master, call: Call) -> JSON:
+    """v1GetModelVersionResponse."""
+    detail = master.models.get_version(call.path["modelName"], call.id("modelVersionNum"))
+    return {"modelVersion": encode.model_version(detail)}
+
+
+def patch_version(master: Master, call: Call) -> JSON:
+    """v1PatchModelVersionResponse."""
+    number = call.id("modelVersionNum")
+    detail = master.models.patch_version(call.path["modelName"], number, _version_fields(call))
+    return {"modelVersion": encode.model_version(detail)}
+
+
+def delete_version(master: Master, call: Call) -> JSON:
+    """Delete a version, never its checkpoint."""
+    master.models.delete_version(call.caller, call.path["modelName"], call.id("modelVersionNum"))
+    return {}
+
+
+def _model_fields(call: Call) -> ModelFields:
+    fields = call.fields
+    return ModelFields(
+        name=fields.text("name"),
+        description=fields.text("description"),
+        notes=fields.text("notes"),
+        labels=_labels(fields.get("labels")),
+        metadata=fields.object("metadata"),
+        workspace_id=fields.number("workspaceId"),
+        workspace_name=fields.text("workspaceName"),
+    )
+
+
+def _version_fields(call: Call) -> VersionFields:
+    fields = call.fields
+    return VersionFields(
+        name=fields.text("name"),
+        comment=fields.text("comment"),
+        notes=fields.text("notes"),
+        labels=_labels(fields.get("labels")),
+        metadata=fields.object("metadata"),
+    )
+
+
+def _labels(value: Any) -> list[str] | None:
+    if value is not None and not (isinstance(value, list) and all(isinstance(label, str) for label in value)):
+        raise BadRequest("labels: must be a list of text")
+    return value

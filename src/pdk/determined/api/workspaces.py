@@ -1,0 +1,148 @@
+"""Routes of workspaces and projects."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pdk.determined.api import encode
+from pdk.determined.api.call import Call
+from pdk.determined.errors import BadRequest, NotServed
+from pdk.determined.master.master import Master
+from pdk.determined.master.paging import paged
+from pdk.determined.master.workspaces import ProjectPatch, named, projects_named
+from pdk.determined.store.workspaces import ProjectView, WorkspaceView
+
+JSON = dict[str, Any]
+
+WORKSPACE_SORT: dict[str, Callable[[WorkspaceView], Any]] = {
+    "UNSPECIFIED": lambda view: 0,
+    "ID": lambda view: view.workspace.id,
+    "NAME": lambda view: view.workspace.name,
+}
+PROJECT_SORT: dict[str, Callable[[ProjectView], Any]] = {
+    "UNSPECIFIED": lambda view: 0,
+    "ID": lambda view: view.project.id,
+    "NAME": lambda view: view.project.name,
+    "DESCRIPTION": lambda view: view.project.description,
+    "CREATION_TIME": lambda view: view.project.created_at,
+    "LAST_EXPERIMENT_START_TIME": lambda view: view.last_experiment_started_at or "",
+}
+
+
+def get_workspaces(master: Master, call: Call) -> JSON:
+    """v1GetWorkspacesResponse."""
+    views = named(master.workspaces.list_workspaces(), call.text("name"), call.text("nameCaseSensitive"))
+    archived, users = call.flag("archived"), call.texts("users")
+    views = [v for v in views if archived is None or v.workspace.archived == archived]
+    views = [v for v in views if not users or v.username in users]
+    views = sorted(views, key=_sort(WORKSPACE_SORT, call), reverse=bool(call.descending()))
+    return encode.listed("workspaces", paged(views, call.page()), encode.workspace)
+
+
+def get_workspace(master: Master, call: Call) -> JSON:
+    """v1GetWorkspaceResponse."""
+    return {"workspace": encode.workspace(master.workspaces.get_workspace(call.id("id")))}
+
+
+def post_workspace(master: Master, call: Call) -> JSON:
+    """v1PostWorkspaceResponse; namespaceBindings must be an object, the command line iterates it."""
+    fields = call.fields
+    for name in ("checkpointStorageConfig", "clusterNamespaceMeta", "clusterQuotaPairs"):
+        if fields.get(name):
+            raise NotServed(f"{name} is not available on this master")
+    view = master.workspaces.create_workspace(call.caller, fields.required("name"))
+    return {"workspace": encode.workspace(view), "namespaceBindings": {}}
+
+
+def patch_workspace(master: Master, call: Call) -> JSON:
+    """v1PatchWorkspaceResponse."""
+    view = master.workspaces.rename_workspace(call.id("id"), call.fields.required("name"))
+    return {"workspace": encode.workspace(view), "namespaceBindings": {}}
+
+
+def archive_workspace(master: Master, call: Call) -> JSON:
+    """Archive a workspace."""
+    master.workspaces.archive_workspace(call.id("id"), archived=True)
+    return {}
+
+
+def unarchive_workspace(master: Master, call: Call) -> JSON:
+    """Unarchive a workspace."""
+    master.workspaces.archive_workspace(call.id("id"), archived=False)
+    return {}
+
+
+def delete_workspace(master: Master, call: Call) -> JSON:
+    """v1DeleteWorkspaceResponse; only when it holds no experiments and models."""
+    master.workspaces.delete_workspace(call.id("id"))
+    return {"completed": True}
+
+
+def get_workspace_projects(master: Master, call: Call) -> JSON:
+    """v1GetWorkspaceProjectsResponse; workspace 0 means all of them."""
+    every = [view.workspace.id for view in master.workspaces.list_workspaces()]
+    ids = [call.id("id")] if call.id("id") else every
+    views = [view for workspace_id in ids for view in master.workspaces.list_projects(workspace_id)]
+    archived, users = call.flag("archived"), call.texts("users")
+    views = [v for v in projects_named(views, call.text("name")) if archived is None or v.project.archived == archived]
+    views = [v for v in views if not users or v.username in users]
+    views = sorted(views, key=_sort(PROJECT_SORT, call), reverse=bool(call.descending()))
+    return encode.listed("projects", paged(views, call.page()), encode.project)
+
+
+def post_project(master: Master, call: Call) -> JSON:
+    """v1PostProjectResponse."""
+    fields = call.fields
+    view = master.workspaces.create_project(
+        call.caller,
+        call.id("workspaceId"),
+        fields.required("name"),
+        fields.text("description") or "",
+        fields.text("key"),
+    )
+    return {"project": encode.project(view)}
+
+
+def get_project(master: Master, call: Call) -> JSON:
+    """v1GetProjectResponse."""
+    return {"project": encode.project(master.workspaces.get_project(call.id("id")))}
+
+
+def patch_project(master: Master, call: Call) -> JSON:
+    """v1PatchProjectResponse."""
+    fields = call.fields
+    patch = ProjectPatch(fields.text("name"), fields.text("description"), fields.text("key"))
+    return {"project": encode.project(master.workspaces.patch_project(call.id("id"), patch))}
+
+
+def put_project_notes(master: Master, call: Call) -> JSON:
+    """v1PutProjectNotesResponse."""
+    notes = [
+        {"name": note.text("name") or "", "contents": note.text("contents") or ""}
+        for note in call.fields.objects("notes")
+    ]
+    return {"notes": master.workspaces.set_notes(call.id("projectId"), notes).project.notes}
+
+
+def archive_project(master: Master, call: Call) -> JSON:
+    """Archive a project."""
+    master.workspaces.archive_project(call.id("id"), archived=True)
+    return {}
+
+
+def unarchive_project(master: Master, call: Call) -> JSON:
+    """Unarchive a project."""
+    master.workspaces.archive_project(call.id("id"), archived=False)
+    return {}
+
+
+def delete_project(master: Master, call: Call) -> JSON:
+    """v1DeleteProjectResponse; only when it holds no experiments."""
+    master.workspaces.delete_project(call.id("id"))
+    return {"completed": True}
+
+
+def _sort(table: dict[str, Callable[[Any], Any]], call: Call) -> Callable[[Any], Any]:
+    name = call.enum("sortBy", "SORT_BY_")
+    if name not in table:
+        raise BadRequest(f"unsupported sort by {name}")
+    return table[name]

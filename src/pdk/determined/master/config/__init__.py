@@ -1,0 +1,1 @@
+"""Experiment configuration: reading YAML, checking, filling defaults."""

@@ -1,0 +1,79 @@
+"""The Determined master: puts the engines together, starts and stops them.
+
+Built by the composition root and handed to `pdk.determined.api.server.DeterminedServer`; the API calls the engines.
+"""
+
+from pdk.determined.master.checkpoints import Checkpoints
+from pdk.determined.master.chores import Chores
+from pdk.determined.master.cluster import Cluster
+from pdk.determined.master.config.experiment import Defaults
+from pdk.determined.master.experiments import Experiments
+from pdk.determined.master.launch import Cluster as TaskCluster
+from pdk.determined.master.launch import RunFolders
+from pdk.determined.master.logs import Logs
+from pdk.determined.master.models import Models
+from pdk.determined.master.reports import Reports
+from pdk.determined.master.runs import TrialLoop
+from pdk.determined.master.settings import MasterSettings
+from pdk.determined.master.signals import Signals
+from pdk.determined.master.transitions import Transitions
+from pdk.determined.master.trials import Trials
+from pdk.determined.master.users import Users
+from pdk.determined.master.workspaces import Workspaces
+from pdk.determined.store.files import ModelDefinitions
+from pdk.determined.store.schema import open_database
+from pdk.process.child import Launcher, SubprocessLauncher
+
+
+class Master:
+    """All engines over one data folder. Two masters must never share a data folder at the same time."""
+
+    def __init__(self, settings: MasterSettings, launcher: Launcher | None = None) -> None:
+        """Open the data folder and bring it up to date; nothing runs before `start`."""
+        self.settings = settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._db = open_database(settings.data_dir / "determined.db")
+        self.signals = Signals()
+        definitions = ModelDefinitions(settings.data_dir / "model-definitions")
+        transitions = Transitions(self._db, self.signals)
+        self.users = Users(self._db)
+        self.workspaces = Workspaces(self._db)
+        self.users.set_up()
+        self.workspaces.set_up()
+        self.cluster = Cluster(self._db, settings)
+        self.logs = Logs(self._db, self.signals)
+        self.experiments = Experiments(self._db, self.signals, transitions, definitions, self._defaults())
+        self.trials = Trials(self._db, transitions)
+        self.reports = Reports(self._db, self.signals, transitions)
+        self.checkpoints = Checkpoints(self._db, self.signals)
+        self.models = Models(self._db)
+        self._chores = Chores(self._db, self.signals, definitions)
+        self._loop = TrialLoop(
+            self._db, settings, self.signals, transitions, self.logs, definitions, launcher or SubprocessLauncher()
+        )
+
+    def _defaults(self) -> Defaults:
+        return Defaults(
+            checkpoint_host_path=str(self.settings.checkpoint_folder),
+            resource_pool=self.settings.resource_pool,
+            slots=self.settings.slots,
+        )
+
+    def start(self, master_url: str) -> None:
+        """Start the work loops; trials will speak to `master_url`."""
+        names = self.cluster.names
+        folders = RunFolders(self.settings, TaskCluster(master_url, names.cluster_id, names.master_id))
+        self.logs.start()
+        self._loop.start(folders)
+        self._chores.start(folders, names.cluster_id)
+
+    def drain(self) -> None:
+        """Stop the trials, within the grace of the settings with a checkpoint; the API must still answer them."""
+        self._loop.stop()
+
+    def stop(self) -> None:
+        """End everything; call `drain` first and stop the API in between."""
+        self._chores.stop()
+        self.logs.stop()
+        self.signals.close()
+        self._db.close()

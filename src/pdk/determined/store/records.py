@@ -1,0 +1,277 @@
+"""Rows of the master's tables as frozen dataclasses, and the two functions that turn rows into them and back.
+
+Field names are column names. `state` holds the original's names without the `STATE_` prefix. Times are RFC 3339 text.
+"""
+
+import functools
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar, get_origin, get_type_hints
+
+JSON = dict[str, Any]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class User:
+    """Someone who can log in; `password` is blank or `algorithm$salt$hash` of what the client sends."""
+
+    id: int
+    username: str
+    display_name: str
+    admin: bool
+    active: bool
+    remote: bool
+    password: str
+    modified_at: str
+    last_auth_at: str | None
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A container of projects and models."""
+
+    id: int
+    name: str
+    user_id: int
+    archived: bool
+    immutable: bool
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """A container of experiments; `notes` is a list of {name, contents}."""
+
+    id: int
+    workspace_id: int
+    name: str
+    key: str
+    description: str
+    user_id: int
+    archived: bool
+    immutable: bool
+    notes: list[dict[str, str]]
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One configuration and its model definition (the SHA-256 of its .tar.gz in the model definition folder)."""
+
+    id: int
+    project_id: int
+    owner_id: int
+    parent_id: int | None
+    job_id: str
+    state: str
+    archived: bool
+    name: str
+    description: str | None
+    notes: str
+    labels: list[str]
+    config: JSON
+    original_config: str
+    model_definition: str
+    model_definition_size: int
+    warm_start: str | None
+    start_time: str
+    end_time: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One hyperparameter setting; `run_id` counts its allocations, `restarts` its failures."""
+
+    id: int
+    experiment_id: int
+    request_id: str
+    task_id: str
+    seed: int
+    hparams: JSON
+    state: str
+    restarts: int
+    run_id: int
+    runner_state: str
+    progress: float
+    start_time: str
+    queued_at: str
+    end_time: str | None
+    total_batches: int
+    warm_start: str | None
+    early_exit: str | None
+    early_exit_at: str | None
+    summary: JSON
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A trial's hold on one slot; open while `ended_at` is None. `resumed_at`: steps of the checkpoint it started from."""
+
+    id: str
+    trial_id: int
+    task_id: str
+    run_id: int
+    container_id: str
+    state: str
+    resumed_at: int
+    registered_at: str
+    started_at: str | None
+    ended_at: str | None
+    exit_code: int | None
+    exit_reason: str | None
+    preempt_reason: str | None
+    preempt_deadline: str | None
+    preempt_acked: bool
+    kill_reason: str | None
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One report of one group at one step; `averages` are the avgMetrics, `batches` the batchMetrics."""
+
+    id: int
+    trial_id: int
+    run_id: int
+    metric_group: str
+    total_batches: int
+    end_time: str
+    averages: JSON
+    batches: str | None
+    searcher_metric: float | None
+    archived: bool
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Files saved by a trial under `folder/uuid`; `resources`: path to size in bytes.
+
+    `removal` not None: files still to be removed ("*": all, else a JSON list of paths).
+    """
+
+    uuid: str
+    trial_id: int
+    task_id: str
+    allocation_id: str
+    state: str
+    report_time: str
+    steps_completed: int
+    resources: dict[str, int]
+    metadata: JSON
+    size: int
+    folder: str
+    removal: str | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A named model of the registry."""
+
+    id: int
+    name: str
+    description: str
+    notes: str
+    labels: list[str]
+    metadata: JSON
+    archived: bool
+    user_id: int
+    workspace_id: int
+    creation_time: str
+    last_updated_time: str
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A numbered checkpoint of a model."""
+
+    id: int
+    model_id: int
+    version: int
+    checkpoint_uuid: str
+    name: str
+    comment: str
+    notes: str
+    labels: list[str]
+    metadata: JSON
+    user_id: int
+    creation_time: str
+    last_updated_time: str
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of a task's log; `level` without prefix (INFO), `log` without its newline. `id` 0 = not stored yet."""
+
+    id: int
+    task_id: str
+    trial_id: int | None
+    allocation_id: str | None
+    container_id: str | None
+    rank_id: int | None
+    timestamp: str
+    level: str | None
+    source: str | None
+    stdtype: str | None
+    log: str
+
+
+def decode(kind: type[T], row: sqlite3.Row) -> T:
+    """Turn a row that has every column of `kind` (and perhaps more) into it: JSON for lists and dicts, 0 and 1 for bools."""
+    values: dict[str, Any] = {}
+    for name, decoder in decoders(kind):  # type: ignore[arg-type]
+        value = row[name]
+        values[name] = value if decoder is None or value is None else decoder(value)
+    return kind(**values)
+
+
+@functools.cache
+def decoders(kind: type) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
+    """Return the fields of a dataclass and how their columns are decoded, derived from the annotations."""
+    hints = get_type_hints(kind)
+    return tuple((each.name, _decoder(hints[each.name])) for each in fields(kind))
+
+
+def _decoder(hint: Any) -> Callable[[Any], Any] | None:
+    if hint is bool:
+        return bool
+    return json.loads if get_origin(hint) in (dict, list) else None
+
+
+def to_json(value: Any) -> str:
+    """Encode a JSON column; raises ValueError on NaN and the infinities, which have no JSON."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def insert(conn: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> int:
+    """Insert one row (lists and dicts as JSON) and return its rowid; `table` and the keys are names from code."""
+    names = ", ".join(values)
+    marks = ", ".join("?" * len(values))
+    cursor = conn.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", [_column(v) for v in values.values()])
+    return int(cursor.lastrowid or 0)
+
+
+def update(conn: sqlite3.Connection, table: str, key: tuple[str, Any], values: Mapping[str, Any]) -> None:
+    """Set columns (lists and dicts as JSON) of the row whose column `key[0]` is `key[1]`; nothing when `values` is empty."""
+    if values:
+        names = ", ".join(f"{name} = ?" for name in values)
+        conn.execute(f"UPDATE {table} SET {names} WHERE {key[0]} = ?", [*map(_column, values.values()), key[1]])
+
+
+def fetch(conn: sqlite3.Connection, kind: type[T], query: str, *arguments: Any) -> list[T]:
+    """Run a query whose rows hold every column of `kind`."""
+    return [decode(kind, row) for row in conn.execute(query, arguments)]
+
+
+def fetch_one(conn: sqlite3.Connection, kind: type[T], query: str, *arguments: Any) -> T | None:
+    """Return the first row of a query as `kind`, None when there is none."""
+    row = conn.execute(query, arguments).fetchone()
+    return None if row is None else decode(kind, row)
+
+
+def _column(value: Any) -> Any:
+    return to_json(value) if isinstance(value, list | dict) else value

@@ -1,0 +1,102 @@
+"""Queries on workspaces and projects."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from pdk.determined.store.records import Project, Workspace, decode, fetch_one
+
+
+@dataclass(frozen=True)
+class WorkspaceView:
+    """A workspace with what its answers show beside the row."""
+
+    workspace: Workspace
+    username: str
+    project_count: int
+    experiment_count: int
+
+
+@dataclass(frozen=True)
+class ProjectView:
+    """A project with what its answers show beside the row."""
+
+    project: Project
+    workspace_name: str
+    username: str
+    experiment_count: int
+    active_experiment_count: int
+    last_experiment_started_at: str | None
+
+
+WORKSPACE_VIEW = """
+SELECT workspaces.*, users.username AS username,
+    (SELECT count(*) FROM projects WHERE projects.workspace_id = workspaces.id) AS project_count,
+    (SELECT count(*) FROM experiments JOIN projects ON projects.id = experiments.project_id
+        WHERE projects.workspace_id = workspaces.id) AS experiment_count
+FROM workspaces JOIN users ON users.id = workspaces.user_id
+"""
+
+PROJECT_VIEW = """
+SELECT projects.*, users.username AS username, workspaces.name AS workspace_name,
+    (SELECT count(*) FROM experiments WHERE project_id = projects.id) AS experiment_count,
+    (SELECT count(*) FROM experiments WHERE project_id = projects.id AND end_time IS NULL) AS active_experiment_count,
+    (SELECT max(start_time) FROM experiments WHERE project_id = projects.id) AS last_experiment_started_at
+FROM projects JOIN users ON users.id = projects.user_id JOIN workspaces ON workspaces.id = projects.workspace_id
+"""
+
+
+def workspaces(conn: sqlite3.Connection) -> list[WorkspaceView]:
+    """Return every workspace by id."""
+    return [_workspace_view(row) for row in conn.execute(WORKSPACE_VIEW + " ORDER BY workspaces.id")]
+
+
+def workspace(conn: sqlite3.Connection, workspace_id: int) -> WorkspaceView | None:
+    """Return the workspace with this id."""
+    row = conn.execute(WORKSPACE_VIEW + " WHERE workspaces.id = ?", (workspace_id,)).fetchone()
+    return None if row is None else _workspace_view(row)
+
+
+def workspace_named(conn: sqlite3.Connection, name: str) -> Workspace | None:
+    """Return the workspace with exactly this name."""
+    return fetch_one(conn, Workspace, "SELECT * FROM workspaces WHERE name = ?", name)
+
+
+def projects(conn: sqlite3.Connection, workspace_id: int) -> list[ProjectView]:
+    """Return the projects of a workspace by id."""
+    rows = conn.execute(PROJECT_VIEW + " WHERE workspace_id = ? ORDER BY projects.id", (workspace_id,))
+    return [_project_view(row) for row in rows]
+
+
+def project(conn: sqlite3.Connection, project_id: int) -> ProjectView | None:
+    """Return the project with this id."""
+    row = conn.execute(PROJECT_VIEW + " WHERE projects.id = ?", (project_id,)).fetchone()
+    return None if row is None else _project_view(row)
+
+
+def project_named(conn: sqlite3.Connection, workspace_name: str, name: str) -> Project | None:
+    """Return the project with exactly this name in the workspace with exactly that name."""
+    query = """SELECT projects.* FROM projects JOIN workspaces ON workspaces.id = projects.workspace_id
+        WHERE workspaces.name = ? AND projects.name = ?"""
+    return fetch_one(conn, Project, query, workspace_name, name)
+
+
+def key_taken(conn: sqlite3.Connection, key: str, besides: int = 0) -> bool:
+    """Tell whether another project than `besides` has this key."""
+    row = conn.execute("SELECT 1 FROM projects WHERE upper(key) = upper(?) AND id != ?", (key, besides)).fetchone()
+    return row is not None
+
+
+def _workspace_view(row: sqlite3.Row) -> WorkspaceView:
+    workspace = decode(Workspace, row)
+    return WorkspaceView(workspace, row["username"], row["project_count"], row["experiment_count"])
+
+
+def _project_view(row: sqlite3.Row) -> ProjectView:
+    return ProjectView(
+        decode(Project, row),
+        row["workspace_name"],
+        row["username"],
+        row["experiment_count"],
+        row["active_experiment_count"],
+        row["last_experiment_started_at"],
+    )
