@@ -114,7 +114,7 @@ class Job:
 
 @dataclass(frozen=True)
 class PfsInput:
-    """`input.pfs` of a spec after defaults; `glob` is absolute and clean."""
+    """`input.pfs` of a spec after defaults; `glob` is absolute and clean. A `lazy` input is copied like any other."""
 
     name: str
     branch: Branch

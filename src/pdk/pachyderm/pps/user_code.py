@@ -206,15 +206,24 @@ class UserCode:
         cwd = Path(working_dir) if working_dir else self._target.cwd or scratch.work
         return ChildSpec(marker="", argv=(), env=env, cwd=cwd, mounts=mounts)
 
-    def describe_image(self) -> str:
-        """Say, for the log, what runs in place of the image."""
-        image = self._job.spec.transform.image
+    def describe(self) -> list[str]:
+        """Say, for the log, what runs in place of the image and what of the transform has no effect here."""
+        transform = self._job.spec.transform
         if self._image is None:
-            return (
-                f"image {image} was not used: commands run with this machine's own tools in an empty folder; "
+            lines = [
+                f"image {transform.image} was not used: commands run with this machine's own tools in an empty folder; "
                 f"map the image to a folder in the settings ([images]) to run its code"
+            ]
+        else:
+            lines = [f"image {transform.image} stands for {self._target.cwd or 'this machine'}"]
+        if transform.user:
+            lines.append(f"user {transform.user} was not used: commands run as the user of this pachd")
+        if self._at.no_namespace is not None:
+            lines.append(
+                f"/pfs is not a real path: this machine allows no mount namespaces ({self._at.no_namespace}); "
+                f"it is at $PFS_ROOT instead"
             )
-        return f"image {image} stands for {self._target.cwd or 'this machine'}"
+        return lines
 
 
 class Try:
@@ -257,7 +266,8 @@ class Try:
     def _start(self, cmd: Sequence[str], stdin: Sequence[str], on_line: Callable[[str, str], None]) -> Child:
         spec = replace(
             self._spec,
-            marker=f"{self._at.marker_prefix}{self._job.job.id}/{self._datum.id}",
+            # The pipeline too: two that read the same input have the same job and datum ids.
+            marker=f"{self._at.marker_prefix}{self._job.job}/{self._datum.id}",
             argv=cmd,
             stdin="".join(f"{line}\n" for line in stdin).encode(),
         )

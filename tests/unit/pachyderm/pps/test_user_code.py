@@ -157,7 +157,7 @@ def test_a_failure_says_how_it_ended_and_what_was_printed_last(bench):
 
 
 def test_without_stderr_the_last_stdout_lines_are_shown(bench):
-    with pytest.raises(UserCodeFailed, match="^exit status 1: only stdout$"):
+    with pytest.raises(UserCodeFailed, match=r"^exit status 1: only stdout$"):
         bench.run(["/bin/sh"], ["echo only stdout", "exit 1"])
 
 
@@ -222,15 +222,18 @@ def test_a_mapped_image_gives_folder_and_environment(bench, tmp_path):
     (folder / "train.sh").write_text('echo "$COLOUR" > "$PFS_ROOT/out/colour"')
     bench.images["my-train"] = ImageTarget(cwd=folder, env={"COLOUR": "blue"})
     assert bench.run(["/bin/sh", "train.sh"], transform={"image": "hub.example/x/my-train:1"}) == {"colour": "blue\n"}
-    assert str(folder) in bench.code({"image": "my-train"}).describe_image()
+    assert str(folder) in bench.code({"image": "my-train"}).describe()[0]
 
 
 def test_an_unmapped_image_runs_in_an_empty_folder_and_is_said_to(bench):
     bench.run(["/bin/sh"], ["ls -A"])
     assert bench.log.lines == []
-    text = bench.code({"image": "ubuntu:20.04"}).describe_image()
-    assert "ubuntu:20.04 was not used" in text
-    assert "map the image" in text
+    bench.no_namespace = "switched off"
+    lines = bench.code({"image": "ubuntu:20.04", "user": "nobody"}).describe()
+    assert "ubuntu:20.04 was not used" in lines[0]
+    assert "map the image" in lines[0]
+    assert lines[1].startswith("user nobody was not used")
+    assert "switched off" in lines[2]
 
 
 def secret_file(**data):
