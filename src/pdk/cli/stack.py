@@ -34,6 +34,8 @@ def up(systems: tuple[str, ...], foreground: bool) -> None:
         _supervise(settings, chosen)
         return
     if runfile.read(settings.run_dir, supervisor.SUPERVISOR) is None:
+        for system in chosen:
+            runfile.write_restarts(settings.run_dir, system, 0)
         supervisor.start_detached(settings, dict(os.environ), chosen)
     try:
         runs = supervisor.wait_ready(settings, chosen, START_TIMEOUT_SECONDS)

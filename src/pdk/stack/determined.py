@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pdk.base.errors import Unavailable
 from pdk.determined.api.server import DeterminedServer
 from pdk.determined.master.master import Master
 from pdk.determined.master.settings import MasterSettings
@@ -13,7 +14,7 @@ class Determined:
 
     def __init__(self, settings: Settings) -> None:
         """Open the data folder and serve it; raise Unavailable when the port is taken."""
-        self._master = Master(
+        master = Master(
             MasterSettings(
                 data_dir=settings.home / "determined",
                 marker_prefix=f"{settings.marker_prefix}determined/",
@@ -21,9 +22,11 @@ class Determined:
                 max_concurrent_trials=settings.max_concurrent_trials,
             )
         )
-        self._server = DeterminedServer(self._master, settings.host, settings.master_port)
-        self._server.start()
-        self._master.start(f"http://{settings.host}:{self._server.port}")
+        self._server = DeterminedServer(master, settings.host, settings.master_port)
+        try:
+            self._server.start()
+        except OSError as error:
+            raise Unavailable(f"the master cannot listen on {settings.host}:{settings.master_port}: {error}") from error
 
     @property
     def ports(self) -> dict[str, int]:
@@ -32,9 +35,7 @@ class Determined:
 
     def stop(self) -> None:
         """Let trials save a checkpoint, stop serving; they go on from it after the next start."""
-        self._master.drain()
         self._server.stop()
-        self._master.stop()
 
 
 def start(settings: Settings, environment: Mapping[str, str]) -> Determined:

@@ -55,3 +55,19 @@ def remove(run_dir: Path, name: str) -> None:
     if run is not None and run.pid == os.getpid():
         with contextlib.suppress(FileNotFoundError):
             (run_dir / f"{name}.json").unlink()
+
+
+def write_restarts(run_dir: Path, name: str, restarts: int) -> None:
+    """Say how often the supervisor had to start server `name` again."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    temporary = run_dir / f".{name}.restarts"
+    temporary.write_text(str(restarts))
+    temporary.replace(run_dir / f"{name}.restarts")
+
+
+def read_restarts(run_dir: Path, name: str) -> int:
+    """Return how often server `name` was started again by this supervisor, 0 when that is not known."""
+    try:
+        return int((run_dir / f"{name}.restarts").read_text())
+    except FileNotFoundError:
+        return 0

@@ -59,6 +59,8 @@ class Supervisor:
         signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
         signal.signal(signal.SIGINT, lambda *_: self._stop.set())
         tree.kill_marked(lambda marker: marker.startswith(self._marker("")))
+        for server in self._servers:
+            runfile.write_restarts(self._settings.run_dir, server.system, 0)
         runfile.write(self._settings.run_dir, SUPERVISOR, {})
         try:
             while not self._stop.is_set():
@@ -89,6 +91,7 @@ class Supervisor:
         server.restart_at = now + server.delay
         server.delay = min(server.delay * 2, LONGEST_DELAY)
         server.restarts += 1
+        runfile.write_restarts(self._settings.run_dir, server.system, server.restarts)
 
     def _start(self, server: Server) -> None:
         settings = self._settings
@@ -110,6 +113,10 @@ class Supervisor:
             tree.signal_group(child.pid, signal.SIGTERM)
         for child in children:
             child.terminate(grace=8.0)
+
+
+HOPELESS_RESTARTS = 3
+"""A server that ended so often before it came up once will not come up: `pdk up` gives up."""
 
 
 def start_detached(settings: Settings, environment: Mapping[str, str], systems: tuple[str, ...]) -> None:
@@ -137,14 +144,15 @@ def wait_ready(settings: Settings, systems: tuple[str, ...], timeout: float) -> 
         missing = [system for system in systems if system not in found]
         if not missing:
             return found
-        if time.monotonic() > deadline:
-            raise Unavailable("\n".join(_why_missing(settings, system, timeout) for system in missing))
+        hopeless = [s for s in missing if runfile.read_restarts(settings.run_dir, s) >= HOPELESS_RESTARTS]
+        if hopeless or time.monotonic() > deadline:
+            raise Unavailable("\n".join(_why_missing(settings, system) for system in hopeless or missing))
         time.sleep(0.05)
 
 
-def _why_missing(settings: Settings, system: str, timeout: float) -> str:
+def _why_missing(settings: Settings, system: str) -> str:
     log = settings.log_dir / f"{system}.log"
-    return f"{system} is not up after {timeout:.0f} s; the end of {log}:\n{tail(log, 15)}"
+    return f"{system} does not come up; the end of {log}:\n{tail(log, 15)}"
 
 
 def tail(path: Path, lines: int) -> str:
