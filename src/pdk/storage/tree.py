@@ -85,12 +85,21 @@ class Trees:
         for position in range(bisect_left(page.keys, after), len(page.keys)):
             yield from self.entries(page.children[position].digest, after)
 
-    def walk(self, folder: bytes, prefix: str = "/") -> Iterator[tuple[str, Entry]]:
-        """Yield everything below a folder with its path, each folder before what is in it."""
-        for entry in self.entries(folder):
-            yield prefix + entry.key, entry
-            if isinstance(entry, DirEntry):
-                yield from self.walk(entry.root, prefix + entry.key)
+    def walk(self, folder: bytes, prefix: str = "/", after: str = "") -> Iterator[tuple[str, Entry]]:
+        """Yield everything below a folder with its path, each folder before what is in it.
+
+        `after`: only paths greater than this one, found without reading what comes before. `prefix` is the folder's path.
+        """
+        inside = after.startswith(prefix)
+        if after > prefix and not inside:
+            return
+        first = after.removeprefix(prefix).partition("/")[0] if inside else ""
+        for entry in self.entries(folder, first):
+            path = prefix + entry.key
+            if path > after:
+                yield path, entry
+            if isinstance(entry, DirEntry) and (path > after or after.startswith(path)):
+                yield from self.walk(entry.root, path, after if after.startswith(path) else "")
 
     def diff(self, new: bytes, old: bytes, prefix: str = "/") -> Iterator[Difference]:
         """Yield what differs in and below two versions of a folder, in the order of paths, equal parts unread."""

@@ -102,6 +102,14 @@ def test_find_and_list(storage, update):
     assert storage.trees.find(EMPTY, "/") == (None, None)
 
 
+@given(st.sets(paths), st.one_of(paths, paths.map(lambda path: path + "/"), st.sampled_from(["", "/", "/zz"])))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_walking_from_a_path_on(storage, update, present, after):
+    tree = update(EMPTY, dict.fromkeys(present, "x"))
+    everything = [path for path, _ in storage.trees.walk(tree)]
+    assert [path for path, _ in storage.trees.walk(tree, "/", after)] == [path for path in everything if path > after]
+
+
 def test_pages_read_as_they_were_written():
     folder = DirEntry("d/", 3, 2, b"h" * 32, b"r" * 32)
     file = FileEntry("ü", (Part("t", Content(1, b"c" * 32)), Part("u", Content(0, b"e" * 32, True))))

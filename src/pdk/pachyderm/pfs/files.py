@@ -68,8 +68,8 @@ class Files:
         infos = [info for info in self._list(path, "") if not before or info.path.rstrip("/") < before.rstrip("/")]
         yield from reversed(infos)
 
-    def walk(self, path: str) -> Iterator[FileInfo]:
-        """Yield a folder and everything below it, or the file itself, in the order of paths.
+    def walk(self, path: str, after: str = "") -> Iterator[FileInfo]:
+        """Yield a folder and everything below it, or the file itself, in the order of paths; only those after `after`.
 
         Raises NotFound when there is no such path, except for the root of an empty commit, which yields nothing.
         """
@@ -80,9 +80,11 @@ class Files:
                 if path == "/":
                     return
                 raise NotFound(f"commit {self.commit} does not contain item: ({path})")
-            yield self._info(path, entry)
+            info = self._info(path, entry)
+            if info.path > after:
+                yield info
             if isinstance(entry, DirEntry):
-                for child_path, child in self.storage.trees.walk(entry.root, _folder(path)):
+                for child_path, child in self.storage.trees.walk(entry.root, _folder(path), after):
                     yield self._info(child_path, child)
 
     def glob(self, pattern: str) -> Iterator[FileInfo]:
@@ -156,6 +158,13 @@ class Files:
         if second is not None:
             raise InvalidArgument(f"{pattern} matched multiple files. Use GetFileTAR instead")
         return first.path
+
+    def find_any(self, pattern: str) -> None:
+        """Raise FileNotFound when a pattern matches nothing."""
+        found = self.glob(pattern)
+        if next(found, None) is None:
+            raise FileNotFound(clean(pattern), self.commit.repo, self.commit.id)
+        found.close()  # type: ignore[attr-defined]
 
     def subtrees(self, pattern: str) -> Iterator[FileInfo]:
         """Yield the matches of a pattern and everything below matching folders, each path once, as GetFileTAR wants them."""

@@ -1,0 +1,166 @@
+"""The file methods of `pfs_v2.API`. Only translates. Mirrors `modifyFile`, `getFile` and others of pachd's api_server.go."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from pdk.base.errors import InvalidArgument, Unimplemented
+from pdk.pachyderm.api.messages import Messages, commit_of, require
+from pdk.pachyderm.api.server import Call, Methods
+from pdk.pachyderm.api.urls import read_url
+from pdk.pachyderm.api.wire import Wire
+from pdk.pachyderm.pfs.engine import Pfs
+from pdk.pachyderm.pfs.files import Files
+from pdk.pachyderm.pfs.tar import tar_stream
+from pdk.pachyderm.pfs.types import DEFAULT_DATUM, FileInfo
+from pdk.pachyderm.pfs.writer import FileWriter
+
+SERVICE = "pfs_v2.API"
+
+CHUNK_BYTES = 1 << 20
+"""How much of a file goes into one message, about; clients accept 20 MiB."""
+
+
+class FileService:
+    """The handlers of files."""
+
+    def __init__(self, wire: Wire, pfs: Pfs) -> None:
+        self._wire = wire
+        self._pfs = pfs
+        self._messages = Messages(wire)
+
+    def methods(self) -> Methods:
+        """Return the handlers."""
+        return {
+            (SERVICE, "ModifyFile"): self.modify_file,
+            (SERVICE, "GetFile"): self.get_file,
+            (SERVICE, "GetFileTAR"): self.get_file_tar,
+            (SERVICE, "InspectFile"): self.inspect_file,
+            (SERVICE, "ListFile"): self.list_file,
+            (SERVICE, "WalkFile"): self.walk_file,
+            (SERVICE, "GlobFile"): self.glob_file,
+            (SERVICE, "DiffFile"): self.diff_file,
+        }
+
+    # Writing
+
+    def modify_file(self, requests: Iterator[Any], call: Call) -> None:
+        """Change the files of a commit; all or nothing, at the end of the stream."""
+        first = next(requests, None)
+        if first is None or first.WhichOneof("body") != "set_commit":
+            raise InvalidArgument("first message must be a commit")
+        writer = self._pfs.modify_file(commit_of(first.set_commit))
+        try:
+            for request in requests:
+                self._modify(writer, request)
+        except BaseException:
+            writer.abort()
+            raise
+        if call.cancelled():
+            writer.abort()
+        else:
+            writer.close()
+
+    def _modify(self, writer: FileWriter, request: Any) -> None:
+        match request.WhichOneof("body"):
+            case "add_file":
+                self._add(writer, request.add_file)
+            case "delete_file":
+                writer.delete(request.delete_file.path, request.delete_file.datum or DEFAULT_DATUM)
+            case "copy_file":
+                copy = request.copy_file
+                require(copy, "src")
+                source = self._pfs.files(self._pfs.resolve(commit_of(copy.src.commit)))
+                writer.copy(copy.dst, source, copy.src.path, copy.datum or DEFAULT_DATUM, copy.append)
+            case "set_commit":
+                raise InvalidArgument("cannot set commit")
+            case _:
+                raise InvalidArgument("validate request: a ModifyFileRequest must have a body")
+
+    def _add(self, writer: FileWriter, add: Any) -> None:
+        datum = add.datum or DEFAULT_DATUM
+        if add.WhichOneof("source") != "url":
+            writer.append(add.path, add.raw.value, datum)
+        elif add.url.recursive:
+            raise Unimplemented("adding files from a URL recursively is not implemented")
+        else:
+            for chunk in read_url(add.url.URL):
+                writer.append(add.path, chunk, datum)
+
+    # Reading
+
+    def get_file(self, request: Any, call: Call) -> Iterator[Any]:
+        """Send the content of the one file that a pattern matches."""
+        if request.URL:
+            raise Unimplemented("getting files to a URL is not implemented")
+        if request.offset < 0:
+            raise InvalidArgument(f"validate request: offset {request.offset} is negative")
+        files = self._files(request, call)
+        return self._send(files.read(files.find_one(request.file.path), request.offset))
+
+    def get_file_tar(self, request: Any, call: Call) -> Iterator[Any]:
+        """Send everything that a pattern matches as a tar."""
+        if request.URL:
+            raise Unimplemented("getting files to a URL is not implemented")
+        files = self._files(request, call)
+        files.find_any(request.file.path)
+        return self._send(tar_stream(files, request.file.path))
+
+    def _send(self, pieces: Iterable[bytes]) -> Iterator[Any]:
+        return (self._wire.google.BytesValue(value=chunk) for chunk in _regroup(pieces))
+
+    def inspect_file(self, request: Any, call: Call) -> Any:
+        """Describe a file or folder."""
+        return self._messages.file_info(self._files(request, call).inspect(request.file.path))
+
+    def list_file(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe what lies directly in a folder."""
+        files, marker = self._files(request, call), request.pagination_marker.path
+        return self._infos(files.list(request.file.path, marker, request.number, request.reverse))
+
+    def walk_file(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe a folder and everything below it."""
+        if request.reverse:
+            raise Unimplemented("walking in reverse is not implemented")
+        infos = self._files(request, call).walk(request.file.path, request.pagination_marker.path)
+        return self._infos(islice(infos, request.number or None))
+
+    def glob_file(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe the files and folders whose path matches, perhaps only those in a range of paths."""
+        require(request, "commit")
+        files = self._pfs.files(self._pfs.resolve(commit_of(request.commit)), call.cancelled)
+        lower, upper = request.path_range.lower, request.path_range.upper
+        infos = files.glob(request.pattern)
+        return self._infos(info for info in infos if lower <= info.path and (not upper or info.path < upper))
+
+    def diff_file(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe what differs between two commits below a path; by default between a commit and its parent."""
+        require(request, "new_file")
+        new = self._pfs.resolve(commit_of(request.new_file.commit))
+        path = request.new_file.path
+        if request.HasField("old_file") and request.old_file.HasField("commit"):
+            old = self._pfs.resolve(commit_of(request.old_file.commit))
+            diffs = self._pfs.diff_file(new, path, old, request.old_file.path or "/")
+        else:
+            diffs = self._pfs.diff_file(new, path)
+        return map(self._messages.file_diff, diffs)
+
+    def _infos(self, infos: Iterable[FileInfo]) -> Iterator[Any]:
+        return map(self._messages.file_info, infos)
+
+    def _files(self, request: Any, call: Call) -> Files:
+        require(request, "file")
+        return self._pfs.files(self._pfs.resolve(commit_of(request.file.commit)), call.cancelled)
+
+
+def _regroup(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Join small pieces, so that thousands of small files do not become thousands of messages; one empty piece for nothing."""
+    buffer, sent = bytearray(), False
+    for piece in pieces:
+        if buffer and len(buffer) + len(piece) > CHUNK_BYTES:
+            yield bytes(buffer)
+            buffer.clear()
+            sent = True
+        buffer += piece
+    if buffer or not sent:
+        yield bytes(buffer)

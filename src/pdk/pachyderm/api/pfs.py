@@ -1,0 +1,238 @@
+"""`pfs_v2.API`: projects, repos, branches, commits and commit sets (files: `files.py`). Only translates.
+
+Mirrors `src/server/pfs/server/api_server.go` of pachd.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pdk.base.errors import InvalidArgument, Unimplemented
+from pdk.pachyderm.api.files import FileService
+from pdk.pachyderm.api.messages import Messages, branch_of, commit_of, project_of, repo_of, require, time_of
+from pdk.pachyderm.api.server import Call, Handler, Methods
+from pdk.pachyderm.api.wire import Wire
+from pdk.pachyderm.errors import RepoInUse
+from pdk.pachyderm.pfs.engine import Pfs
+from pdk.pachyderm.pfs.types import USER, Commit, CommitInfo, CommitState, OriginKind
+
+SERVICE = "pfs_v2.API"
+
+
+class PfsService:
+    """The handlers of pfs; those of files included."""
+
+    def __init__(self, wire: Wire, pfs: Pfs) -> None:
+        self._wire = wire
+        self._pfs = pfs
+        self._messages = Messages(wire)
+        self._files = FileService(wire, pfs)
+
+    def methods(self) -> Methods:
+        """Return the handlers, each under the name of its method in snake case."""
+        handlers: list[Handler] = [
+            self.create_project, self.inspect_project, self.inspect_project_v2, self.list_project, self.delete_project,
+            self.create_repo, self.inspect_repo, self.list_repo, self.delete_repo, self.delete_repos,
+            self.create_branch, self.inspect_branch, self.list_branch, self.delete_branch,
+            self.start_commit, self.finish_commit, self.clear_commit, self.inspect_commit, self.list_commit,
+            self.subscribe_commit, self.inspect_commit_set, self.list_commit_set, self.squash_commit_set,
+            self.drop_commit_set,
+        ]  # fmt: skip
+        own = {(SERVICE, _camel(handler.__name__)): handler for handler in handlers}
+        return {**own, **self._files.methods()}
+
+    # Projects
+
+    def create_project(self, request: Any, call: Call) -> None:
+        """Make or describe a project."""
+        require(request, "project")
+        with self._pfs.transaction() as tx:
+            tx.create_project(request.project.name, request.description, request.update)
+
+    def inspect_project(self, request: Any, call: Call) -> Any:
+        """Describe a project."""
+        return self._messages.project_info(self._pfs.inspect_project(project_of(request.project)))
+
+    def inspect_project_v2(self, request: Any, call: Call) -> Any:
+        """Describe a project with its pipeline defaults, which are none."""
+        return self._wire.pfs.InspectProjectV2Response(info=self.inspect_project(request, call), defaults_json="{}")
+
+    def list_project(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe all projects."""
+        return map(self._messages.project_info, self._pfs.list_project())
+
+    def delete_project(self, request: Any, call: Call) -> None:
+        """Remove a project."""
+        require(request, "project")
+        with self._pfs.transaction() as tx:
+            tx.delete_project(project_of(request.project), request.force)
+
+    # Repos
+
+    def create_repo(self, request: Any, call: Call) -> None:
+        """Make or describe a repo."""
+        require(request, "repo")
+        with self._pfs.transaction() as tx:
+            tx.create_repo(repo_of(request.repo), request.description, request.update)
+
+    def inspect_repo(self, request: Any, call: Call) -> Any:
+        """Describe a repo."""
+        require(request, "repo")
+        return self._messages.repo_info(self._pfs.inspect_repo(repo_of(request.repo)))
+
+    def list_repo(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe the repos of a type in some projects, perhaps one page of them."""
+        infos = self._pfs.list_repo(request.type, [project_of(project) for project in request.projects])
+        if request.page.page_size:
+            start = request.page.page_size * request.page.page_index
+            infos = infos[start : start + request.page.page_size]
+        return map(self._messages.repo_info, infos)
+
+    def delete_repo(self, request: Any, call: Call) -> Any:
+        """Remove a repo; tells whether it was there."""
+        require(request, "repo")
+        with self._pfs.transaction() as tx:
+            deleted = tx.delete_repo(repo_of(request.repo), request.force)
+        return self._wire.pfs.DeleteRepoResponse(deleted=deleted)
+
+    def delete_repos(self, request: Any, call: Call) -> Any:
+        """Remove the user repos of some projects (or all) that no pipeline writes to; tells which."""
+        projects = [project_of(project) for project in request.projects]
+        if not projects and not request.all:
+            raise InvalidArgument("validate request: projects must be specified, or all")
+        deleted = []
+        with self._pfs.transaction() as tx:
+            for info in self._pfs.list_repo(USER, projects):
+                try:
+                    tx.delete_repo(info.repo, request.force)
+                except RepoInUse:
+                    continue
+                deleted.append(self._messages.repo(info.repo))
+        return self._wire.pfs.DeleteReposResponse(repos=deleted)
+
+    # Branches
+
+    def create_branch(self, request: Any, call: Call) -> None:
+        """Make a branch, move it, or change what it comes from."""
+        require(request, "branch")
+        if request.trigger.ByteSize():
+            raise Unimplemented("branch triggers are not implemented")
+        head = self._optional_commit(request, "head")
+        with self._pfs.transaction() as tx:
+            provenance = [branch_of(upstream) for upstream in request.provenance]
+            tx.create_branch(branch_of(request.branch), head, provenance)
+
+    def inspect_branch(self, request: Any, call: Call) -> Any:
+        """Describe a branch."""
+        require(request, "branch")
+        return self._messages.branch_info(self._pfs.inspect_branch(branch_of(request.branch)))
+
+    def list_branch(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe the branches of a repo, or of all."""
+        repo = repo_of(request.repo) if request.repo.name else None
+        return map(self._messages.branch_info, self._pfs.list_branch(repo, request.reverse))
+
+    def delete_branch(self, request: Any, call: Call) -> None:
+        """Remove a branch."""
+        require(request, "branch")
+        with self._pfs.transaction() as tx:
+            tx.delete_branch(branch_of(request.branch), request.force)
+
+    # Commits
+
+    def start_commit(self, request: Any, call: Call) -> Any:
+        """Open a commit."""
+        require(request, "branch")
+        parent = self._optional_commit(request, "parent")
+        with self._pfs.transaction() as tx:
+            commit = tx.start_commit(branch_of(request.branch), parent, request.description)
+        return self._messages.commit(commit)
+
+    def finish_commit(self, request: Any, call: Call) -> None:
+        """Close a commit for writing."""
+        commit = self._commit(request)
+        with self._pfs.transaction() as tx:
+            tx.finish_commit(commit, request.error, request.force, request.description)
+
+    def clear_commit(self, request: Any, call: Call) -> None:
+        """Undo what was written to an open commit."""
+        commit = self._commit(request)
+        with self._pfs.transaction() as tx:
+            tx.clear_commit(commit)
+
+    def inspect_commit(self, request: Any, call: Call) -> Any:
+        """Describe a commit, perhaps once it is in some state."""
+        wanted = CommitState(request.wait)
+        return self._messages.commit_info(self._pfs.wait_commit(self._commit(request), wanted, None, call.cancelled))
+
+    def list_commit(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe commits of a repo or of all, or the ancestors of one."""
+        newest, oldest = self._optional_commit(request, "to"), self._optional_commit(request, "from")
+        repo = repo_of(request.repo) if request.repo.name else None
+        if request.reverse and (newest or oldest):
+            raise InvalidArgument("cannot use reverse with from or to commits")
+        before = time_of(request, "started_time")
+        count = 0
+        for info in self._pfs.list_commit(repo, newest, oldest, request.reverse):
+            if not _is_of_kind(info, request.origin_kind):
+                continue
+            if before is not None and (info.started <= before if request.reverse else info.started >= before):
+                continue
+            yield self._messages.commit_info(info)
+            count += 1
+            if count == request.number:
+                return
+
+    def subscribe_commit(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe the commits of a repo as they come; never ends by itself."""
+        require(request, "repo")
+        state = CommitState(request.state) or CommitState.STARTED
+        after = self._optional_commit(request, "from")
+        infos = self._pfs.subscribe_commit(repo_of(request.repo), request.branch, after, state, call.cancelled)
+        return (self._messages.commit_info(info) for info in infos if _is_of_kind(info, request.origin_kind))
+
+    # Commit sets
+
+    def inspect_commit_set(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe the commits of a set and what they come from, perhaps each once it is finished."""
+        state = CommitState.FINISHED if request.wait else CommitState.UNKNOWN
+        for info in self._pfs.commit_set(_set_id(request)):
+            yield self._messages.commit_info(self._pfs.wait_commit(info.commit, state, None, call.cancelled))
+
+    def list_commit_set(self, request: Any, call: Call) -> Iterator[Any]:
+        """Describe commit sets, newest first."""
+        for set_id, infos in self._pfs.list_commit_set(request.project.name):
+            commit_set = self._wire.pfs.CommitSet(id=set_id)
+            commits = [self._messages.commit_info(info) for info in infos]
+            yield self._wire.pfs.CommitSetInfo(commit_set=commit_set, commits=commits)
+
+    def squash_commit_set(self, request: Any, call: Call) -> None:
+        """Remove the commits of a set; their data stays in the children."""
+        with self._pfs.transaction() as tx:
+            tx.squash_commit_set(_set_id(request))
+
+    def drop_commit_set(self, request: Any, call: Call) -> None:
+        """Remove the commits of a set and their data."""
+        with self._pfs.transaction() as tx:
+            tx.drop_commit_set(_set_id(request))
+
+    def _commit(self, request: Any, name: str = "commit") -> Commit:
+        require(request, name)
+        return self._pfs.resolve(commit_of(getattr(request, name)))
+
+    def _optional_commit(self, request: Any, name: str) -> Commit | None:
+        """Return the commit in a field that clients leave out, or fill with nothing but a repo."""
+        message = getattr(request, name)
+        return self._commit(request, name) if message.id or message.branch.name else None
+
+
+def _set_id(request: Any) -> str:
+    require(request, "commit_set")
+    return str(request.commit_set.id)
+
+
+def _is_of_kind(info: CommitInfo, kind: int) -> bool:
+    return not kind or info.origin is OriginKind(kind)
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
