@@ -113,7 +113,7 @@ def condition(store, kind="Ready", name="churn"):
     return next((c for c in status_of(store, name).get("conditions", []) if c["type"] == kind), {})
 
 
-def wait_until(predicate, timeout=30.0, what="it"):
+def wait_until(predicate, timeout=90.0, what="it"):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         value = predicate()
@@ -123,7 +123,7 @@ def wait_until(predicate, timeout=30.0, what="it"):
     raise AssertionError(f"{what} did not happen within {timeout} s")
 
 
-def wait_ready(store, revision, name="churn", timeout=40.0):
+def wait_ready(store, revision, name="churn", timeout=90.0):
     """Wait until `revision` (a number) is the one that serves; show the status when it is not."""
 
     def ready():
@@ -188,7 +188,7 @@ class Traffic:
             except OSError as error:
                 self.answers.append((0, None, repr(error)))
                 connection.close()
-            time.sleep(0.002)
+            time.sleep(0.02)
         connection.close()
 
 

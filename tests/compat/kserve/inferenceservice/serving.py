@@ -22,7 +22,7 @@ from pdk.kserve.store.revisions import MIGRATIONS
 from pdk.process.child import namespaces_available
 from pdk.reconcile.changes import Changes
 
-LIMITS = Limits(load_timeout=60.0, drain_timeout=10.0, stop_grace=3.0, health_seconds=0.2, backoff=0.5, max_backoff=2.0)
+LIMITS = Limits(load_timeout=60.0, drain_timeout=10.0, stop_grace=0.5, health_seconds=0.2, backoff=0.5, max_backoff=2.0)
 
 
 class Serving:
