@@ -2,7 +2,8 @@
 
 kubectl refuses to create or apply anything without them: it looks for the kind, and for the `fieldValidation` parameter
 on its PATCH path, which tells it to leave validation to the server. `kubectl explain` prints the schemas. Called by the
-router. There is no OpenAPI v2: kubectl reads it as protobuf only, and does without.
+router. OpenAPI v2 is an empty document: kubectl reads it, as protobuf, only when v3 lacks a kind, and with nothing in it
+says what is true, that there is no such kind.
 """
 
 import hashlib
@@ -17,12 +18,21 @@ from pdk.kserve.store.resources import Resource, Resources
 JsonObject = dict[str, Any]
 
 
+PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
+
 class OpenApi:
     """Builds each document when it is first asked for and keeps it."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
         self._documents: dict[str, bytes] = {}
+
+    def version_2(self) -> Response:
+        """Answer `/openapi/v2`."""
+        # openapi.v2.Document {swagger: 1, info: 2 {title: 1, version: 2}}
+        info = _text_field(1, "Kubernetes") + _text_field(2, VERSION["gitVersion"])
+        return Response(200, _text_field(1, "2.0") + b"\x12" + bytes([len(info)]) + info, PROTOBUF_V2)
 
     def index(self) -> Response:
         """Answer `/openapi/v3`."""
@@ -113,3 +123,8 @@ def _operation(resource: Resource, kind: JsonObject, method: str) -> JsonObject:
 
 def _query(name: str) -> JsonObject:
     return {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
+
+
+def _text_field(number: int, text: str) -> bytes:
+    """Encode a short protobuf string field."""
+    return bytes([number << 3 | 2, len(text)]) + text.encode()

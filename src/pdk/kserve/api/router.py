@@ -66,6 +66,8 @@ class Router:
                 return self._discovery.group(group)
             case ("apis", group, version):
                 return self._discovery.resources(group, version)
+            case ("openapi", "v2"):
+                return self._openapi.version_2()
             case ("openapi", "v3"):
                 return self._openapi.index()
             case ("openapi", "v3", *rest):

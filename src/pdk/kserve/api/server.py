@@ -34,6 +34,7 @@ HANDLER_THREADS = 8
 HEADER_LIMIT = 64 * 1024
 SWEEP_SECONDS = 30.0
 GRACE_SECONDS = 3
+CLOSE_SECONDS = 0.2
 START_SECONDS = 30.0
 
 
@@ -121,7 +122,18 @@ class KubernetesApi:
 
 
 class _Protocol(HttpToolsProtocol):
-    """Adds to uvicorn's protocol the peer's certificate and a limit on the size of headers."""
+    """Adds to uvicorn's protocol the peer's certificate, a limit on the size of headers, and a quick end."""
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.loop.call_later(CLOSE_SECONDS, self._abort_when_idle)
+
+    def _abort_when_idle(self) -> None:
+        # Closing TLS waits for the client to say goodbye as well, and an idle client does not.
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+        else:
+            self.loop.call_later(CLOSE_SECONDS, self._abort_when_idle)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -1,0 +1,214 @@
+"""A Kubernetes API server over a real socket, and the clients that talk to it."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+
+import pytest
+
+from pdk.base import clock
+from pdk.db.database import Database
+from pdk.kserve.api.initial_objects import install_initial_objects
+from pdk.kserve.api.kubeconfig import write_kubeconfig
+from pdk.kserve.api.pki import make_tls_files
+from pdk.kserve.api.server import KubernetesApi
+from pdk.kserve.store.metadata import timestamp
+from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kserve.store.pod_logs import PodLogs
+from pdk.reconcile.changes import Changes
+
+ISVC = "inferenceservices.serving.kserve.io"
+POD = "churn-predictor-00002-deployment-5d8f-x7k2p"
+MANIFEST = {
+    "apiVersion": "serving.kserve.io/v1beta1",
+    "kind": "InferenceService",
+    "metadata": {"name": "churn", "namespace": "models", "annotations": {"pach_id": "1"}},
+    "spec": {
+        "predictor": {
+            "serviceAccountName": "sa",
+            "model": {"modelFormat": {"name": "pytorch"}, "protocolVersion": "v1", "storageUri": "s3://models/v1/"},
+        }
+    },
+}
+
+
+class Cluster:
+    """The server on one state folder; it can be stopped and started again, as after a crash."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.token = secrets.token_urlsafe(24)
+        self.kubeconfig = folder / "kubeconfig"
+        self.home = folder / "home"
+        self.home.mkdir(parents=True)
+        self.port = 0
+
+    def start(self, history_rows=4096):
+        self.db = Database(self.folder / "kube.db", OBJECT_MIGRATIONS)
+        self.store = ObjectStore(self.db, Changes(), history_rows=history_rows)
+        self.logs = PodLogs(self.folder / "logs")
+        install_initial_objects(self.store, ingress_port=8085)
+        self.tls = make_tls_files(self.folder / "tls")
+        self.api = KubernetesApi(self.store, self.logs, self.tls, self.token, port=self.port)
+        self.api.start()
+        self.port = self.api.port
+        write_kubeconfig(self.kubeconfig, self.api.url, self.tls.ca_certificate, self.token, "models")
+        return self
+
+    def stop(self):
+        self.api.stop()
+        self.db.close()
+
+    def environment(self):
+        # A folder of its own for kubectl's discovery cache, and nothing of the developer's settings.
+        return {"HOME": str(self.home), "KUBECONFIG": str(self.kubeconfig), "PATH": os.environ["PATH"]}
+
+    def command(self, *arguments, binary="kubectl", stdin=None, timeout=30):
+        if stdin is not None and not isinstance(stdin, str):
+            stdin = json.dumps(stdin)
+        return subprocess.run(
+            [binary, *arguments],
+            env=self.environment(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def kubectl(self, *arguments, stdin=None):
+        """Run kubectl, expect it to succeed, return its output."""
+        done = self.command(*arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def refused(self, *arguments, stdin=None):
+        """Run kubectl, expect it to fail, return what it says."""
+        done = self.command(*arguments, stdin=stdin)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+    @contextlib.contextmanager
+    def background(self, *arguments):
+        """Run kubectl as long as the block lasts."""
+        process = subprocess.Popen(
+            ["kubectl", *arguments],
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def serve_churn(self):
+        """Put there what the controller would: a ready InferenceService with its pod, logs and an event."""
+        isvc = self.store.create(ISVC, MANIFEST)
+        owner = {
+            "apiVersion": isvc["apiVersion"],
+            "kind": isvc["kind"],
+            "name": "churn",
+            "uid": isvc["metadata"]["uid"],
+        }
+        self.store.update_status(ISVC, {"metadata": {"name": "churn", "namespace": "models"}, "status": ready_status()})
+        labels = {"serving.kserve.io/inferenceservice": "churn", "component": "predictor"}
+        self.store.apply_owned("pods", pod(labels, owner))
+        for number in range(5):
+            self.logs.append("models", POD, "kserve-container", f"line {number}")
+        self.logs.append("models", POD, "storage-initializer", "copied 2 files")
+        self.store.create("events", event(isvc))
+        return isvc
+
+
+def ready_status(revision="churn-predictor-00002"):
+    conditions = [
+        {"type": kind, "status": "True", "lastTransitionTime": timestamp()}
+        for kind in ("IngressReady", "PredictorReady", "Ready")
+    ]
+    traffic = [
+        {"latestRevision": True, "percent": 80, "revisionName": revision},
+        {"latestRevision": False, "percent": 20, "revisionName": "churn-predictor-00001", "tag": "prev"},
+    ]
+    return {
+        "conditions": conditions,
+        "url": "http://churn.models.example.com",
+        "observedGeneration": 1,
+        "components": {"predictor": {"latestReadyRevision": revision, "traffic": traffic}},
+        "modelStatus": {"transitionStatus": "UpToDate", "states": {"targetModelState": "Loaded"}},
+    }
+
+
+def pod(labels, owner):
+    running = {"running": {"startedAt": timestamp()}}
+    done = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+    return {
+        "metadata": {
+            "name": POD,
+            "namespace": "models",
+            "labels": labels,
+            "annotations": {"kubectl.kubernetes.io/default-container": "kserve-container"},
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "initContainers": [{"name": "storage-initializer", "image": "storage-initializer"}],
+            "containers": [
+                {"name": "kserve-container", "image": "torchserve"},
+                {"name": "queue-proxy", "image": "queue"},
+            ],
+        },
+        "status": {
+            "phase": "Running",
+            "initContainerStatuses": [container_status("storage-initializer", done)],
+            "containerStatuses": [
+                container_status("kserve-container", running, restarts=1),
+                container_status("queue-proxy", running),
+            ],
+        },
+    }
+
+
+def container_status(name, state, restarts=0):
+    return {"name": name, "image": name, "imageID": "", "ready": True, "restartCount": restarts, "state": state}
+
+
+def event(isvc):
+    involved = {"apiVersion": isvc["apiVersion"], "kind": isvc["kind"], "name": "churn", "namespace": "models"}
+    return {
+        "metadata": {"generateName": "churn.", "namespace": "models"},
+        "involvedObject": involved | {"uid": isvc["metadata"]["uid"]},
+        "type": "Normal",
+        "reason": "InferenceServiceReady",
+        "message": "InferenceService [churn] is Ready",
+        "source": {"component": "v1beta1Controllers"},
+        "firstTimestamp": timestamp(),
+        "lastTimestamp": clock.rfc3339_now(),
+        "count": 1,
+    }
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A running server, every client pointed at it by `cluster.kubeconfig`."""
+    running = Cluster(tmp_path / "cluster").start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def kube(cluster):
+    """The same, where kubectl is there to use it."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    return cluster
+
+
+@pytest.fixture
+def manifest():
+    """An InferenceService to change and send."""
+    return json.loads(json.dumps(MANIFEST))
