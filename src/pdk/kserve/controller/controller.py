@@ -8,7 +8,6 @@ import threading
 from dataclasses import dataclass
 
 from pdk.db.database import Database
-from pdk.kserve.controller.cluster_objects import ensure_cluster_objects
 from pdk.kserve.controller.inference_services import INFERENCE_SERVICES, InferenceServices
 from pdk.kserve.errors import Expired
 from pdk.kserve.predictor.lifecycle import Lifecycle
@@ -65,7 +64,6 @@ class KServeController:
 
     def start(self) -> None:
         """Take over what runs, fill the routing table, then go on in the background."""
-        ensure_cluster_objects(self._store, self._settings.ingress_host, self._settings.ingress_port)
         self._seen = self._store.revision()
         self.lifecycle.adopt()
         for key in self._services.list_keys():

@@ -21,7 +21,7 @@ from pdk.kserve.predictor.config_properties import Ports, ServingConfig, read_co
 from pdk.kserve.predictor.failures import ModelLoadFailed
 from pdk.kserve.predictor.java import find_java
 from pdk.kserve.predictor.settings import PredictorSettings
-from pdk.process.child import ChildSpec, Mount
+from pdk.process.child import ChildSpec, Mount, namespaces_available
 
 MOUNT_POINT = "/mnt/models"
 MAX_TEMP_PATH = 80
@@ -128,6 +128,11 @@ class LaunchBuilder:
         """The folder that holds the `ts` package of the workers' Python."""
         return torchserve_home(self._settings.python)
 
+    @functools.cached_property
+    def no_mounts(self) -> str | None:
+        """Why TorchServe does not see /mnt/models, None when it does."""
+        return namespaces_available() if self._settings.mount_models else "mount_models is off"
+
     def prepare(self, request: LaunchRequest) -> Launch:
         """Check the model and write what TorchServe starts from; raise ModelLoadFailed saying what is wrong."""
         folders = Folders(request.folder)
@@ -152,11 +157,12 @@ class LaunchBuilder:
             argv=self._command(folders, temp),
             env=self._environment(request, folders, temp, envelope),
             cwd=run / "empty",
-            mounts=[Mount(folders.models, MOUNT_POINT, read_only=True)] if self._settings.mount_models else (),
+            mounts=() if self.no_mounts else [Mount(folders.models, MOUNT_POINT, read_only=True)],
             log_path=run / "stdout.log",
         )
         dropped = tuple(f"env {name} is ignored: it would change the server" for name in _protected(request))
-        return Launch(config, archives, ports, temp, child, (*config.notes, *dropped))
+        missing = (f"{MOUNT_POINT} is not there: {self.no_mounts}",) if self.no_mounts else ()
+        return Launch(config, archives, ports, temp, child, (*config.notes, *dropped, *missing))
 
     def _write_probe(self, folders: Folders, archives: Mapping[str, Archive]) -> None:
         bodies = [archive.probe for archive in archives.values() if archive.probe is not None]

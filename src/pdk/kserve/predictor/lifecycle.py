@@ -372,13 +372,20 @@ class Lifecycle:
     # ---------------------------------------------------------------- server start and stop
 
     def adopt(self) -> int:
-        """Take over what an earlier server left running and end the rest that bears our marker; return how many live."""
-        rows = [row for row in self._revisions.all() if row.process is not None and self._runs(row)]
-        keep = {row.process.marker for row in rows if row.process is not None}
+        """Take over what an earlier server left running and end the rest that bears our marker; return how many live.
+
+        A revision whose TorchServe has gone meanwhile is started again; that is no failure of the model.
+        """
+        rows = [row for row in self._revisions.all() if row.process is not None]
+        alive = [row for row in rows if self._runs(row)]
+        keep = {row.process.marker for row in alive if row.process is not None}
         prefix = self._settings.marker_prefix
         ended = tree.kill_marked(lambda marker: marker.startswith(prefix) and marker not in keep)
-        logger.info("adopted %d TorchServe processes, ended %d left-over processes", len(rows), ended)
-        return len(rows)
+        for row in rows:
+            if row not in alive and row.state in (RevisionState.STARTING, RevisionState.READY):
+                self._put(row, state=RevisionState.PENDING, retry_at=0.0, restarts=row.restarts + 1)
+        logger.info("adopted %d TorchServe processes, ended %d left-over processes", len(alive), ended)
+        return len(alive)
 
     def stop_all(self) -> None:
         """End every process of this server; the rows say that they are to be started again by the next one."""

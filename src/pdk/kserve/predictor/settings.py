@@ -69,7 +69,7 @@ class PredictorSettings:
         "-XX:-UsePerfData",
     )
     mount_models: bool = True
-    """Show the model at /mnt/models inside TorchServe's mount namespace."""
+    """Show the model at /mnt/models inside TorchServe's mount namespace, where the machine allows one."""
     s3: S3Defaults = field(default_factory=S3Defaults)
     limits: Limits = field(default_factory=Limits)
 

@@ -19,7 +19,6 @@ from pdk.kserve.predictor.settings import Limits, PredictorSettings
 from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.kserve.store.pod_logs import PodLogs
 from pdk.kserve.store.revisions import MIGRATIONS
-from pdk.process.child import namespaces_available
 from pdk.reconcile.changes import Changes
 
 LIMITS = Limits(load_timeout=60.0, drain_timeout=10.0, stop_grace=0.5, health_seconds=0.2, backoff=0.5, max_backoff=2.0)
@@ -41,7 +40,6 @@ class Serving:
             python=Path(sys.executable),
             environment={key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ},
             temp=Path(tempfile.gettempdir()),
-            mount_models=namespaces_available() is None,
             limits=limits,
         )
         settings = ControllerSettings(resync_seconds=0.3, ingress_port=port)

@@ -51,13 +51,6 @@ def test_what_kubectl_sees_beside_it(cluster):
     assert service["metadata"]["ownerReferences"][0]["kind"] == "InferenceService"
 
 
-def test_the_runtime_and_the_gateway_are_there(cluster):
-    assert cluster.store.get("clusterservingruntimes.serving.kserve.io", "", "kserve-torchserve")["spec"]
-    gateway = cluster.store.get("services", "istio-system", "istio-ingressgateway")
-    assert gateway["status"]["loadBalancer"]["ingress"] == [{"ip": "127.0.0.1"}]
-    assert [(port["name"], port["port"]) for port in gateway["spec"]["ports"]] == [("http2", 8123)]
-
-
 def test_an_annotation_makes_a_new_revision_and_the_old_one_goes(cluster):
     uri = cluster.model("one")
     cluster.apply(uri, annotations={"pach_id": "job1"})

@@ -259,7 +259,9 @@ def test_a_process_that_ended_while_no_server_ran_is_restarted(bench):
     bench.lifecycle._children[revision.key].wait(5)
     again = bench.again()
     assert again.lifecycle.adopt() == 0
-    assert again.until(again.lifecycle.advance(revision), S.READY).restarts == 1
+    row = again.revisions.get(revision.uid, 1)
+    assert (row.state, row.failure) == (S.PENDING, None)
+    assert again.until(row, S.READY).restarts == 1
 
 
 def test_stopping_the_server_ends_all_and_the_rows_start_it_again(bench):
