@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pdk.base.errors import InvalidArgument
+from pdk.pachyderm.api.messages import commit_of
 from pdk.pachyderm.api.pps_messages import PpsMessages
 from pdk.pachyderm.api.pps_requests import (
     as_json,
@@ -21,7 +22,7 @@ from pdk.pachyderm.api.pps_requests import (
 )
 from pdk.pachyderm.api.server import Call, Handler, Methods
 from pdk.pachyderm.api.wire import Wire
-from pdk.pachyderm.pfs.types import DEFAULT_PROJECT, Commit, CommitHandle, Repo
+from pdk.pachyderm.pfs.types import DEFAULT_PROJECT
 from pdk.pachyderm.pps.datum_values import file_infos
 from pdk.pachyderm.pps.engine import Pps
 from pdk.pachyderm.pps.jobs import JobFilter
@@ -176,18 +177,11 @@ class PpsService:
         wanted = JobFilter(
             pipeline=pipeline_of(request.pipeline) if request.pipeline.name else None,
             projects=projects_of(request.projects),
-            input_commits=tuple(self._commit_of(message) for message in request.input_commit),
+            input_commits=tuple(self._pps.resolve(commit_of(message)) for message in request.input_commit),
             history=request.history,
         )
         for info in job_page(self._pps.jobs.list_job(wanted), request):
             yield self._job_info(info, request.details)
-
-    def _commit_of(self, message: Any) -> Commit:
-        repo = message.repo if message.repo.name else message.branch.repo
-        handle = CommitHandle(
-            Repo(repo.project.name or DEFAULT_PROJECT, repo.name, repo.type or "user"), message.id, message.branch.name
-        )
-        return self._pps.resolve(handle)
 
     def inspect_job_set(self, request: Any, call: Call) -> Iterator[Any]:
         """InspectJobSet; with `wait` each job as it ends."""

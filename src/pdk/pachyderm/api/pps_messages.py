@@ -9,8 +9,9 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from pdk.pachyderm.api.messages import Messages
 from pdk.pachyderm.api.wire import Wire
-from pdk.pachyderm.pfs.types import Commit, FileInfo, Repo
+from pdk.pachyderm.pfs.types import Branch, Commit
 from pdk.pachyderm.pps.inputs import with_commit
 from pdk.pachyderm.pps.types import (
     DatumInfo,
@@ -45,15 +46,12 @@ class PpsMessages:
     def __init__(self, wire: Wire) -> None:
         self._pps = wire.pps
         self._pfs = wire.pfs
-
-    def repo(self, repo: Repo) -> Any:
-        """`pfs_v2.Repo`."""
-        return self._pfs.Repo(name=repo.name, type=repo.type, project=self._pfs.Project(name=repo.project))
+        self._pfs_messages = Messages(wire)
 
     def commit(self, commit: Commit, branch: str) -> Any:
         """`pfs_v2.Commit` with its branch, which job and pipeline infos keep (pfs itself strips it)."""
-        message = self._pfs.Commit(repo=self.repo(commit.repo), id=commit.id)
-        message.branch.CopyFrom(self._pfs.Branch(repo=message.repo, name=branch))
+        message = self._pfs_messages.commit(commit)
+        message.branch.CopyFrom(self._pfs_messages.branch(Branch(commit.repo, branch)))
         return message
 
     def pipeline(self, pipeline: Pipeline) -> Any:
@@ -124,20 +122,15 @@ class PpsMessages:
             datum=self._pps.Datum(id=info.datum.id),
             state=info.state,
             stats=self.stats(info.stats),
-            data=[self.file_info(item) for item in info.data],
+            data=[self._pfs_messages.file_info(item) for item in info.data],
             image_id=info.image,
         )
         message.pfs_state.SetInParent()
         if job is not None:
             message.datum.job.CopyFrom(self.job(job))
-            message.pfs_state.commit.CopyFrom(self.commit(Job(job.pipeline, job.id).meta_commit, ""))
+            message.pfs_state.commit.CopyFrom(self._pfs_messages.commit(job.meta_commit))
             message.pfs_state.path = f"/pfs/{info.datum.id}"
         return message
-
-    def file_info(self, info: FileInfo) -> Any:
-        """`pfs_v2.FileInfo` of an input."""
-        file = self._pfs.File(commit=self.commit(info.commit, ""), path=info.path, datum=info.datum)
-        return self._pfs.FileInfo(file=file, file_type=info.type.value, size_bytes=info.size_bytes, hash=info.hash)
 
     def input_file(self, item: DatumInput) -> Any:
         """`pps_v2.InputFile`."""

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf import json_format
 
 from pdk.base.errors import InvalidArgument, Unimplemented
-from pdk.pachyderm.pfs.types import DEFAULT_PROJECT
+from pdk.pachyderm.api.messages import project_of, time_of
 from pdk.pachyderm.pps.types import Job, JobInfo, JobState, Json, LogFilter, Pipeline
 
 _STATE_TERM = re.compile(r'\s*\(?\s*\.state\s*==\s*"([A-Z_]+)"\s*\)?\s*')
@@ -18,7 +17,7 @@ def pipeline_of(message: Any) -> Pipeline:
     """Return the pipeline handle; an empty project means `default`. Raises InvalidArgument without a name."""
     if not message.name:
         raise InvalidArgument("validate request: pipeline name must be specified")
-    return Pipeline(message.project.name or DEFAULT_PROJECT, message.name)
+    return Pipeline(project_of(message.project), message.name)
 
 
 def job_of(message: Any) -> Job:
@@ -30,7 +29,7 @@ def job_of(message: Any) -> Job:
 
 def projects_of(messages: Iterable[Any]) -> tuple[str, ...]:
     """Return project names."""
-    return tuple(message.name or DEFAULT_PROJECT for message in messages)
+    return tuple(project_of(message) for message in messages)
 
 
 def as_json(message: Any) -> Json:
@@ -82,16 +81,10 @@ def state_filter(program: str, states: Iterable[str]) -> Callable[[str], bool]:
 def job_page(infos: list[JobInfo], request: Any) -> list[JobInfo]:
     """Return one page of jobs: those beyond the marker's time, at most `number`, oldest first with `reverse`."""
     keep = state_filter(request.jq_filter, JobState.__members__)
-    marker = moment_of(request.pagination_marker) if request.HasField("pagination_marker") else None
+    marker = time_of(request, "pagination_marker")
     page = [info for info in infos if keep(info.state.name)]
     if request.reverse:
         page.reverse()
     if marker is not None:
         page = [info for info in page if (info.created > marker if request.reverse else info.created < marker)]
     return page[: request.number] if request.number else page
-
-
-def moment_of(timestamp: Any) -> datetime:
-    """Return an aware datetime."""
-    moment: datetime = timestamp.ToDatetime(tzinfo=UTC)
-    return moment

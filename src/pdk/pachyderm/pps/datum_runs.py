@@ -86,7 +86,9 @@ class DatumRuns:
         except (UserCodeFailed, PdkError, OSError) as error:
             if self._context.cancellation.cancelled:
                 raise Stopped from error
-            raise _TryFailed(self._context.mask.mask(str(error)), stats, recovered) from error
+            # File names of user code may be no UTF-8, which neither database nor protobuf can hold.
+            text = str(error).encode("utf-8", "backslashreplace").decode()
+            raise _TryFailed(self._context.mask.mask(text), stats, recovered) from error
 
     def _run_cmd(self, attempt: Try, log: DatumLog) -> float:
         log.worker("beginning to run user code")

@@ -61,7 +61,7 @@ class Pps:
         self._settings = settings
         self._runs: JobRuns | None = None
         self.secrets = Secrets(db)
-        self.logs = Logs(db, LogFiles(settings.data_dir / "logs"))
+        self.logs = Logs(db, LogFiles(settings.data_dir / "logs"), changes)
         self.jobs = Jobs(db, pfs, changes, self.logs)
         self.pipelines = Pipelines(db, pfs, changes, self.secrets, self.jobs, self.logs)
         pfs.on_propagate.append(self.jobs.propagate_jobs)

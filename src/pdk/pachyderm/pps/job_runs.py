@@ -103,8 +103,19 @@ class JobRuns:
         """Signal of pfs: a commit is FINISHED or gone; jobs that waited for it may move, the job of a gone one goes too."""
         job = Job(Pipeline(commit.repo.project, commit.repo.name), commit.id)
         if commit.repo == job.pipeline.output_repo and self._row(job) is not None:
+            with self._lock:
+                run = self._running.get(job)
+            if run is not None and not self._has_output(job):
+                run.cancellation.cancel()
             self._loop.enqueue(_key(job))
         self.wake()
+
+    def _has_output(self, job: Job) -> bool:
+        try:
+            self._pfs.inspect_commit(job.output_commit)
+        except NotFound:
+            return False
+        return True
 
     def running_datums(self, job: Job) -> tuple[RunningDatum, ...]:
         """Return the datums of a job that are being processed now."""

@@ -67,9 +67,11 @@ class DatumLog:
 class Logs:
     """All logs of this pachd."""
 
-    def __init__(self, db: Database, files: LogFiles) -> None:
+    def __init__(self, db: Database, files: LogFiles, changes: Changes) -> None:
+        """`changes` only says when the server stops."""
         self._db = db
         self._files = files
+        self._changes = changes
         self._signal = Changes()
 
     def close(self) -> None:
@@ -100,9 +102,15 @@ class Logs:
         Raises InvalidArgument, PipelineNotFound, JobNotFound at once.
         """
         reader = self._reader(wanted)
-        if not wanted.tail:
-            return reader.read(cancelled)
-        return reader.tail(wanted.tail, cancelled)
+        return self._follow(reader, wanted, cancelled)
+
+    def _follow(self, reader: "_Reader", wanted: LogFilter, cancelled: Callable[[], bool]) -> Iterator[LogMessage]:
+        version = self._signal.version
+        lines = reader.new_lines()
+        yield from collections.deque(lines, maxlen=wanted.tail) if wanted.tail else lines
+        while wanted.follow and not (cancelled() or self._signal.closed or self._changes.closed):
+            version = self._signal.wait_newer(version, _FOLLOW_SECONDS)
+            yield from reader.new_lines()
 
     def _reader(self, wanted: LogFilter) -> "_Reader":
         pipeline = wanted.pipeline or (wanted.job.pipeline if wanted.job else None)
@@ -114,7 +122,7 @@ class Logs:
                 raise PipelineNotFound(pipeline)
         if wanted.job and job is None:
             raise JobNotFound(Job(pipeline, wanted.job.id))
-        return _Reader(self._db, self._files, self._signal, pipeline, wanted, self._since(wanted))
+        return _Reader(self._db, self._files, pipeline, wanted, self._since(wanted))
 
     def _since(self, wanted: LogFilter) -> float:
         """Return the oldest moment to show; a job's log begins with the job, so without `since` all of it is shown."""
@@ -126,35 +134,17 @@ class Logs:
 class _Reader:
     """Reads the files one request is about, remembering how far it is in each."""
 
-    def __init__(
-        self, db: Database, files: LogFiles, signal: Changes, pipeline: Pipeline, wanted: LogFilter, since: float
-    ) -> None:
+    def __init__(self, db: Database, files: LogFiles, pipeline: Pipeline, wanted: LogFilter, since: float) -> None:
         self._db = db
         self._files = files
-        self._signal = signal
         self._pipeline = pipeline
         self._wanted = wanted
         self._since = since
         self._offsets: dict[int, int] = {}
         self._inputs: dict[tuple[str, str], tuple[DatumInput, ...]] = {}
 
-    def tail(self, number: int, cancelled: Callable[[], bool]) -> Iterator[LogMessage]:
-        """Yield the last `number` lines, then new ones with `follow`."""
-        yield from collections.deque(self._new_lines(), maxlen=number)
-        yield from self._follow(cancelled)
-
-    def read(self, cancelled: Callable[[], bool]) -> Iterator[LogMessage]:
-        """Yield all lines, then new ones with `follow`."""
-        yield from self._new_lines()
-        yield from self._follow(cancelled)
-
-    def _follow(self, cancelled: Callable[[], bool]) -> Iterator[LogMessage]:
-        while self._wanted.follow and not cancelled() and not self._signal.closed:
-            version = self._signal.version
-            yield from self._new_lines()
-            self._signal.wait_newer(version, _FOLLOW_SECONDS)
-
-    def _new_lines(self) -> Iterator[LogMessage]:
+    def new_lines(self) -> Iterator[LogMessage]:
+        """Yield the lines that pass the filter and were not yielded before, oldest first."""
         for path in self._paths():
             # By inode: the master file changes its name when it is full.
             inode = path.stat().st_ino if path.exists() else 0

@@ -15,6 +15,7 @@ from pdk.base.errors import InvalidArgument
 from pdk.pachyderm.pps.scratch import Scratch
 
 MAX_LINKS = 40
+MAX_DEPTH = 256
 CHUNK_BYTES = 1 << 20
 
 
@@ -38,10 +39,13 @@ class OutputFile:
 
 def output_files(scratch: Scratch, pfs_root: str) -> Iterator[OutputFile]:
     """Yield every file below `/pfs/out`, ordered by path; `pfs_root` is what user code saw as `/pfs`. Raises BadOutput."""
-    yield from _walk(scratch, pfs_root, scratch.out, "", linked=False)
+    yield from _walk(scratch, pfs_root, scratch.out, "", frozenset())
 
 
-def _walk(scratch: Scratch, pfs_root: str, folder: Path, prefix: str, linked: bool) -> Iterator[OutputFile]:
+def _walk(scratch: Scratch, pfs_root: str, folder: Path, prefix: str, linked: frozenset[Path]) -> Iterator[OutputFile]:
+    """Walk one folder; `linked` are the folders above it from the first link on, none when no link led here."""
+    if prefix.count("/") > MAX_DEPTH:
+        raise BadOutput(f"/pfs/out{prefix[:200]}... is nested deeper than {MAX_DEPTH} folders")
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = f"{prefix}/{entry.name}"
         source = Path(entry.path)
@@ -53,10 +57,10 @@ def _walk(scratch: Scratch, pfs_root: str, folder: Path, prefix: str, linked: bo
         elif not stat.S_ISDIR(mode):
             raise BadOutput(f"/pfs/out{path} is a {_kind(mode)}; only files, folders and links to them can be stored")
         elif linked or entry.is_symlink():
-            _check_not_out(scratch, source, path)
-            yield from _walk(scratch, pfs_root, source, path, linked=True)
+            _check_link(scratch, source, path, linked)
+            yield from _walk(scratch, pfs_root, source, path, linked | {source})
         else:
-            yield from _walk(scratch, pfs_root, source, path, linked=False)
+            yield from _walk(scratch, pfs_root, source, path, linked)
 
 
 def _kind(mode: int) -> str:
@@ -65,10 +69,12 @@ def _kind(mode: int) -> str:
     return "named pipe" if stat.S_ISFIFO(mode) else "device"
 
 
-def _check_not_out(scratch: Scratch, source: Path, path: str) -> None:
-    # A link to a folder of the output could contain itself and would store the same files twice.
+def _check_link(scratch: Scratch, source: Path, path: str, linked: frozenset[Path]) -> None:
+    """A link to a folder of the output would store the same files twice; one to a folder above it has no end."""
     if source == scratch.pfs or source == scratch.out or scratch.out in source.parents:
         raise BadOutput(f"/pfs/out{path} links to a folder of the output itself; copy the files instead")
+    if source in linked:
+        raise BadOutput(f"/pfs/out{path} links to a folder that contains it")
 
 
 def _follow(scratch: Scratch, pfs_root: str, link: Path, path: str) -> Path:

@@ -14,7 +14,7 @@ from pdk.base.clock import rfc3339_now
 from pdk.base.errors import AlreadyExists, InvalidArgument
 from pdk.base.ids import new_id
 from pdk.db.database import Database
-from pdk.pachyderm.errors import BranchNotFound, RepoExists
+from pdk.pachyderm.errors import BranchNotFound, RepoExists, RepoNotFound
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.transaction import PfsTransaction
 from pdk.pachyderm.pfs.types import Branch
@@ -205,7 +205,10 @@ class Pipelines:
         self._logs.delete_pipeline(pipeline)
 
     def _delete_repos(self, tx: PfsTransaction, spec: PipelineSpec, force: bool, keep_repo: bool) -> None:
-        self._detach(tx, spec)
+        try:
+            self._detach(tx, spec)
+        except RepoNotFound:
+            return  # went with its whole project
         if not keep_repo:
             tx.delete_repo(spec.pipeline.output_repo, force=force, pipeline=True)
             return

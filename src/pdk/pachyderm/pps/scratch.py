@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,6 +71,9 @@ def remove_tree(root: Path) -> None:
         shutil.rmtree(root)
     except FileNotFoundError:
         return
+    except RecursionError:
+        # Folders nested a thousand deep; rmtree recurses, rm does not.
+        subprocess.run(["/bin/rm", "-rf", "--", str(root)], check=True)
     except PermissionError:
         root.chmod(stat.S_IRWXU)
         for folder, names, _ in os.walk(root):

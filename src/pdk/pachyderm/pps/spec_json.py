@@ -16,8 +16,9 @@ from pdk.pachyderm.pps.errors import InvalidSpec
 from pdk.pachyderm.pps.spec_fields import ENUMS, FIELDS, ROOT, Field, Kind, json_name
 from pdk.pachyderm.pps.types import Json
 
-MAX_SPEC_BYTES = 1 << 20
+MAX_SPEC_LENGTH = 1 << 20
 _DURATION = re.compile(r"(-?\d{1,12})(\.\d{1,9})?s")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _INT_RANGES = {
     Kind.INT32: (-(1 << 31), (1 << 31) - 1),
     Kind.INT64: (-(1 << 63), (1 << 63) - 1),
@@ -26,9 +27,9 @@ _INT_RANGES = {
 
 
 def decode(text: str) -> Json:
-    """Decode one JSON object; raise InvalidSpec when it is none, repeats a key, is nested too deep or larger than 1 MiB."""
-    if len(text.encode()) > MAX_SPEC_BYTES:
-        raise InvalidSpec(f"larger than {MAX_SPEC_BYTES} bytes")
+    """Decode one JSON object; raise InvalidSpec when it is none, repeats a key, is nested too deep or longer than MAX_SPEC_LENGTH."""
+    if len(text) > MAX_SPEC_LENGTH:
+        raise InvalidSpec(f"longer than {MAX_SPEC_LENGTH} characters")
     try:
         value = json.loads(text, object_pairs_hook=_unique_keys)
     except json.JSONDecodeError as error:
@@ -114,8 +115,9 @@ def _enum(value: Any, type_name: str, where: str) -> str:
 
 
 def _string(value: Any) -> str | None:
-    # No NUL: neither arguments, environment nor paths can hold it.
-    return value if isinstance(value, str) and "\0" not in value else None
+    # No NUL and no lone surrogate: neither arguments, environment nor paths can hold them.
+    good = isinstance(value, str) and "\0" not in value and not _SURROGATE.search(value)
+    return value if good else None
 
 
 def _bool(value: Any) -> bool | None:

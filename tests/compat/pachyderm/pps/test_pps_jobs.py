@@ -150,6 +150,14 @@ def test_output_pfs_cannot_hold_fails_the_datum(bench):
     assert "globbing character" in info.reason
 
 
+def test_names_no_commit_can_hold_fail_the_datum_and_say_so(bench):
+    bench.repo("data")
+    pipeline = bench.pipeline("p", r"printf x > $(printf '/pfs/out/a\377b')", datum_tries=1)
+    info = bench.wait(pipeline, bench.commit("data", {"/a": "1"}))
+    assert info.state == State.JOB_FAILURE
+    assert "only printable ASCII characters allowed" in info.reason
+
+
 def test_links_to_inputs_are_stored_as_copies(bench):
     bench.repo("data")
     pipeline = bench.pipeline("p", "ln -s /pfs/data/dir /pfs/out/linked", glob="/")
@@ -266,6 +274,20 @@ def test_dropping_a_commit_set_takes_its_jobs(bench):
     while bench.client.pps.job_exists(job) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not bench.client.pps.job_exists(job)
+
+
+def test_dropping_a_commit_set_ends_the_job_that_writes_to_it(bench):
+    bench.repo("data")
+    pipeline = bench.pipeline("p", "echo begun", "sleep 300")
+    job = pps.Job(pipeline=pipeline, id=bench.commit("data", {"/a": "1"}))
+    next(m for m in bench.logs(pipeline, job.id, follow=True) if m.user)
+    bench.client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=job.id))
+    after = bench.commit("data", {"/b": "1"})
+    deadline = time.monotonic() + 10
+    while bench.client.pps.job_exists(job) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not bench.client.pps.job_exists(job)
+    bench.client.pps.stop_job(job=pps.Job(pipeline=pipeline, id=after))
 
 
 def test_lists_of_jobs(bench):

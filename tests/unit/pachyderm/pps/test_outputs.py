@@ -75,6 +75,31 @@ def test_a_link_through_an_escaping_folder_is_refused(scratch):
         stored(scratch)
 
 
+def test_a_linked_folder_that_contains_itself_is_refused(scratch):
+    (scratch.pfs / "data/dir/self").symlink_to(".")
+    (scratch.out / "folder").symlink_to("/pfs/data/dir")
+    with pytest.raises(BadOutput, match="links to a folder that contains it"):
+        stored(scratch)
+
+
+def deep_folder(root, depth):
+    folder = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=folder)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = deeper
+    os.close(folder)
+
+
+def test_nesting_has_a_bound_and_is_cleaned_up(tmp_path):
+    with new_scratch(tmp_path / "scratch") as scratch:
+        deep_folder(scratch.out, 3000)
+        with pytest.raises(BadOutput, match="nested deeper than"):
+            stored(scratch)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
 def test_pipes_and_sockets_are_refused(scratch):
     os.mkfifo(scratch.out / "pipe")
     with pytest.raises(BadOutput, match="/pfs/out/pipe is a named pipe"):

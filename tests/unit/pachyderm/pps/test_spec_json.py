@@ -13,7 +13,7 @@ from pdk.pachyderm.pps.spec_json import canonicalise, decode, duration_seconds, 
         ("[]", "must be a JSON object"),
         ('{"a": 1, "a": 2}', 'field "a" occurs twice'),
         ("[" * 100_000, "nested too deep"),
-        ('"' + "x" * (1 << 20) + '"', "larger than"),
+        ('"' + "x" * (1 << 20) + '"', "longer than"),
     ],
 )
 def test_what_is_no_object_is_refused(text, message):
@@ -48,6 +48,7 @@ def test_names_in_camel_case_and_snake_case_mean_the_same():
         ({"tolerations": [{"operator": "LIKE"}]}, "must be one of EMPTY, EXISTS, EQUAL"),
         ({"input": {"cron": {"start": "yesterday"}}}, "a time such as"),
         ({"description": "a\0b"}, "must be a string"),
+        ({"description": "a\ud800b"}, "must be a string"),
     ],
 )
 def test_an_error_names_field_and_place(spec, message):
