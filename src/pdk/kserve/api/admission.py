@@ -22,7 +22,9 @@ DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
 AUTOSCALER_CLASSES = ("hpa", "keda", "external")
 V2_BY_DEFAULT = ("triton", "onnx", "huggingface")
-RAW_DEPLOYMENT = "RawDeployment"
+KNATIVE, STANDARD = "Knative", "Standard"
+MODES = {"Serverless": KNATIVE, "RawDeployment": STANDARD}
+"""The old names of the deployment modes, which later releases still take."""
 KNATIVE_METRICS = ("concurrency", "rps")
 HPA_METRICS = ("cpu", "memory")
 LOGGER_MODES = ("all", "request", "response")
@@ -97,6 +99,11 @@ def implementations(predictor: JsonObject) -> list[str]:
     return found
 
 
+def deployment_mode(name: str | None) -> str | None:
+    """Return a deployment mode under its present name."""
+    return None if name is None else MODES.get(name, name)
+
+
 def _component_problems(component: JsonObject, annotations: JsonObject) -> Iterator[str]:
     least, most = component.get("minReplicas", 1), component.get("maxReplicas", 0)
     if component.get("containerConcurrency", 0) < 0:
@@ -115,7 +122,7 @@ def _component_problems(component: JsonObject, annotations: JsonObject) -> Itera
 
 def _scaling_problems(component: JsonObject, annotations: JsonObject) -> Iterator[str]:
     metric = component.get("scaleMetric")
-    if annotations.get(DEPLOYMENT_MODE) == RAW_DEPLOYMENT:
+    if deployment_mode(annotations.get(DEPLOYMENT_MODE)) == STANDARD:
         if metric is not None and annotations.get(AUTOSCALER_CLASS) == "hpa" and metric not in HPA_METRICS:
             yield f"[{metric}] is not a supported metric"
         return
@@ -127,8 +134,8 @@ def _scaling_problems(component: JsonObject, annotations: JsonObject) -> Iterato
 
 def _host_problems(name: str, namespace: str, annotations: JsonObject) -> Iterator[str]:
     """A host name label holds 63 characters: the original accepts longer names and then never gets an address."""
-    raw = annotations.get(DEPLOYMENT_MODE) == RAW_DEPLOYMENT
-    for label in (f"{name}-predictor", f"{name}-{namespace}" if raw else ""):
+    standard = deployment_mode(annotations.get(DEPLOYMENT_MODE)) == STANDARD
+    for label in (f"{name}-predictor", f"{name}-{namespace}" if standard else ""):
         if len(label) > 63:
             yield f"the InferenceService {name!r} is invalid: host name label {label!r} is longer than 63 characters"
 
@@ -136,6 +143,6 @@ def _host_problems(name: str, namespace: str, annotations: JsonObject) -> Iterat
 def _check_mode_unchanged(old: JsonObject, new: JsonObject) -> None:
     in_force = (old.get("status") or {}).get("deploymentMode")
     wanted = (new["metadata"].get("annotations") or {}).get(DEPLOYMENT_MODE)
-    if in_force and wanted and in_force != wanted:
+    if in_force and wanted and deployment_mode(in_force) != deployment_mode(wanted):
         why = f"update rejected: deploymentMode cannot be changed from '{in_force}' to '{wanted}'"
         raise AdmissionDenied(VALIDATOR, why)

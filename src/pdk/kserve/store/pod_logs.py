@@ -5,6 +5,7 @@ One file for each container and one for its previous run, as kubelet keeps them 
 """
 
 import datetime
+import itertools
 import os
 import threading
 from collections import deque
@@ -111,10 +112,12 @@ class LogReader:
 
     def read_new(self) -> Iterator[bytes]:
         """Yield the lines not given out yet; the first time after applying since and tail."""
-        lines: Iterable[bytes] = self._stored_lines()
-        if not self._started:
+        lines: Iterable[bytes]
+        if self._started:
+            lines = self._stored_lines()
+        else:
             self._started = True
-            lines = self._first(lines)
+            lines = self._first(itertools.chain(self._older_lines(), self._stored_lines()))
         for line in lines:
             text = line if self._options.timestamps else line.partition(b" ")[2]
             if self._left is not None:
@@ -139,11 +142,13 @@ class LogReader:
             lines = deque(lines, maxlen=self._options.tail_lines)
         return lines
 
+    def _older_lines(self) -> Iterator[bytes]:
+        older = _older(self._path)
+        if older.exists():
+            with older.open("rb") as file:
+                yield from file
+
     def _stored_lines(self) -> Iterator[bytes]:
-        if not self._started:
-            older = _older(self._path)
-            if older.exists():
-                yield from older.open("rb")
         while True:
             if self._file is None:
                 if not self._path.exists():

@@ -65,7 +65,9 @@ def test_the_texts_of_missing_and_existing_objects(store):
 
 def test_generate_name_adds_five_letters(store):
     names = {
-        store.create("secrets", {"metadata": {"generateName": "kserve-secret-", "namespace": "models"}})["metadata"]["name"]
+        store.create("secrets", {"metadata": {"generateName": "kserve-secret-", "namespace": "models"}})["metadata"][
+            "name"
+        ]
         for _ in range(3)
     }
     assert len(names) == 3
