@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pdk.base.errors import PdkError
 from pdk.db.database import Database
 from pdk.pachyderm.pfs.engine import Pfs
+from pdk.pachyderm.pfs.types import DEFAULT_PROJECT
 from pdk.pachyderm.pps.logs import DatumLog
 from pdk.pachyderm.pps.outputs import output_files
 from pdk.pachyderm.pps.types import Datum, DatumState, Job, JobState
@@ -154,9 +155,11 @@ class _TryFailed(Exception):
         self.recovered = recovered
 
 
-def failure_reason(job: Job, outcome: Outcome) -> str:
+def failure_reason(job: Job, datum_id: str, cause: str) -> str:
     """Return the reason of a job that failed because of this datum: which, why, and where to see more."""
+    project = "" if job.pipeline.project == DEFAULT_PROJECT else f" --project {job.pipeline.project}"
     return (
-        f"datum {outcome.datum.id} failed: {outcome.reason}\n"
-        f"The whole log: pdk logs -j {job.pipeline.name}@{job.id}. Fix the cause, then commit again or update the pipeline."
+        f"datum {datum_id} failed: {cause}\n"
+        f"The whole log: pdk logs{project} -j {job.pipeline.name}@{job.id}. "
+        f"Fix the cause, then commit again or update the pipeline."
     )

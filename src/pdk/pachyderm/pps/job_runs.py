@@ -25,7 +25,7 @@ from pdk.base.errors import NotFound, PdkError
 from pdk.db.database import Database
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import Commit, CommitInfo
-from pdk.pachyderm.pps.datum_runs import DatumRuns, Outcome, failure_reason
+from pdk.pachyderm.pps.datum_runs import DatumRuns, failure_reason
 from pdk.pachyderm.pps.job_infos import NOTHING_TO_RUN, datum_of, job_of, pipeline_info
 from pdk.pachyderm.pps.job_plans import JobPlans, unrunnable
 from pdk.pachyderm.pps.jobs import JOB_TIMED_OUT, Jobs
@@ -263,7 +263,7 @@ class JobRuns:
         job = job_of(row)
         info, spec = self._pipeline(row)
         try:
-            outcomes = self._process(job, info, spec, run)
+            self._process(job, info, spec, run)
         except Stopped:
             return False
         except JobTimedOut:
@@ -272,12 +272,7 @@ class JobRuns:
         with self._db.read() as conn:
             failed = datum_rows.list_of_job(conn, (row.project, row.pipeline, row.id), [DatumState.FAILED])
         if failed:
-            first = failed[0]
-            outcome = next(
-                (o for o in outcomes if o.datum.id == first.id),
-                Outcome(datum_of(first), DatumState.FAILED, first.reason),
-            )
-            self._end(row, JobState.JOB_FAILURE, failure_reason(job, outcome))
+            self._end(row, JobState.JOB_FAILURE, failure_reason(job, failed[0].id, failed[0].reason))
             return False
         with self._pfs.transaction() as tx:
             if not job_rows.set_state(tx.conn, row.seq, JobState.JOB_FINISHING, [JobState.JOB_RUNNING]):
@@ -285,13 +280,13 @@ class JobRuns:
             self._jobs.finish_commits(tx, job, "")
         return True
 
-    def _process(self, job: Job, info: PipelineInfo, spec: PipelineSpec, run: "_Run") -> list[Outcome]:
+    def _process(self, job: Job, info: PipelineInfo, spec: PipelineSpec, run: "_Run") -> None:
         with self._db.read() as conn:
             rows = datum_rows.list_of_job(
                 conn, (job.pipeline.project, job.pipeline.name, job.id), [DatumState.STARTING]
             )
         if not rows:
-            return []
+            return
         context = JobContext(job, info, spec, run.cancellation, self._mask(spec), self._deadline(job, spec))
         code = UserCode(self._at, context)
         log = self._logs.open_job(job)
@@ -300,25 +295,26 @@ class JobRuns:
                 log.append(line, "", user=False)
             runs = DatumRuns(self._db, self._pfs, context, code)
 
-            def process(row: DatumRow) -> Outcome:
+            def process(row: DatumRow) -> None:
                 datum = datum_of(row)
                 with run.processing(RunningDatum(datum.id, now(), datum.inputs)):
-                    return runs.process(datum, log.datum(datum.id))
+                    runs.process(datum, log.datum(datum.id))
 
-            return self._in_parallel(process, rows, min(spec.parallelism, self._max_parallel_datums), run)
+            self._in_parallel(process, rows, min(spec.parallelism, self._max_parallel_datums), run)
         finally:
             log.close()
 
     @staticmethod
-    def _in_parallel(
-        process: Callable[[DatumRow], Outcome], rows: Sequence[DatumRow], parallel: int, run: "_Run"
-    ) -> list[Outcome]:
+    def _in_parallel(process: Callable[[DatumRow], None], rows: Sequence[DatumRow], parallel: int, run: "_Run") -> None:
         if parallel == 1 or len(rows) == 1:
-            return [process(row) for row in rows]
+            for row in rows:
+                process(row)
+            return
         with concurrent.futures.ThreadPoolExecutor(parallel, thread_name_prefix="pps-datum") as pool:
             futures = [pool.submit(process, row) for row in rows]
             try:
-                return [future.result() for future in futures]
+                for future in futures:
+                    future.result()
             except BaseException:
                 # One datum was stopped or timed out, so all are; those not begun yet never are.
                 pool.shutdown(wait=False, cancel_futures=True)
