@@ -1,5 +1,6 @@
 """Routes of checkpoints, and the archive of their files."""
 
+import gzip
 import os
 import tarfile
 import threading
@@ -68,11 +69,11 @@ def archive(master: Master, call: Call) -> tuple[str, str, Iterator[bytes]]:
 
 def write_tar_gz(folder: Path, target: IO[bytes]) -> None:
     """Write a .tar.gz; quick compression, weights hardly shrink."""
-    with tarfile.open(fileobj=target, mode="w|gz", compresslevel=1) as archive_file:
-        _add(folder, archive_file)
+    with gzip.GzipFile(fileobj=target, mode="wb", compresslevel=1) as zipped:
+        write_tar(folder, zipped)
 
 
-def write_tar(folder: Path, target: IO[bytes]) -> None:
+def write_tar(folder: Path, target: IO[bytes] | gzip.GzipFile) -> None:
     """Write a .tar."""
     with tarfile.open(fileobj=target, mode="w|") as archive_file:
         _add(folder, archive_file)
@@ -95,14 +96,14 @@ FORMATS: dict[str, tuple[str, Callable[[Path, IO[bytes]], None]]] = {
 def streamed(folder: Path, write: Callable[[Path, IO[bytes]], None]) -> Iterator[bytes]:
     """Yield an archive in pieces while a thread writes it into a pipe; a reader that goes away ends the writer."""
     receive, send = os.pipe()
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def run() -> None:
         # BrokenPipeError: the client went away, nobody wants the rest.
         try:
             with suppress(BrokenPipeError), os.fdopen(send, "wb") as target:
                 write(folder, target)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - raised again where the reader is
             failures.append(error)
 
     writer = threading.Thread(target=run, name="archive", daemon=True)

@@ -193,6 +193,8 @@ class Experiments:
             if patch.notes is not None:
                 changes["notes"] = patch.notes
             update(conn, "experiments", ("id", experiment_id), {**changes, "config": to_json(config)})
+            if patch.storage and experiment.state in store.TERMINAL:
+                self._transitions.collect_checkpoints(conn, experiment_id)
             return _found(conn, experiment_id)
 
     def label(self, experiment_id: int, label: str, present: bool) -> list[str]:

@@ -108,9 +108,13 @@ class Transitions:
         reason = f"trial {failed[0].id}: {failed[0].reason}" if failed else None
         changes = {"state": state, "end_time": rfc3339_now(), "reason": reason}
         update(conn, "experiments", ("id", experiment.id), changes)
-        doomed = retention.mark_unwanted(conn, experiment)
         self._db.after_commit(self._signals.tasks.notify)
-        for uuid in doomed:
+        self.collect_checkpoints(conn, experiment.id)
+
+    def collect_checkpoints(self, conn: sqlite3.Connection, experiment_id: int) -> None:
+        """Mark the checkpoints an ended experiment does not keep, and have their files removed."""
+        experiment = _present(experiments.experiment(conn, experiment_id))
+        for uuid in retention.mark_unwanted(conn, experiment):
             self._db.after_commit(functools.partial(self._signals.wake_chores, f"checkpoint/{uuid}"))
 
     def set_trial_state(self, conn: sqlite3.Connection, trial: Trial, state: str) -> None:

@@ -175,6 +175,8 @@ SAVED = {
     "save_trial_best": Setting(COUNT, 1),
     "save_trial_latest": Setting(COUNT, 1),
 }
+# Accepted in old configurations, without effect, and not shown when absent.
+LEGACY_STORAGE = ("container_path", "checkpoint_path", "tensorboard_path")
 NO_STORAGE = Unsupported("this checkpoint storage is not available on this master; use shared_fs or directory")
 STORAGE = Choice(
     "type",
@@ -185,9 +187,7 @@ STORAGE = Choice(
                 "host_path": Setting(Text(), REQUIRED),
                 "storage_path": Setting(Text()),
                 "propagation": Setting(Text(), "rprivate"),
-                "container_path": Setting(Text()),
-                "checkpoint_path": Setting(Text()),
-                "tensorboard_path": Setting(Text()),
+                **{name: Setting(Text()) for name in LEGACY_STORAGE},
             },
             _below,
         ),
@@ -312,6 +312,9 @@ def fill(text: str, defaults: Defaults) -> dict[str, Any]:
     if config["reproducibility"]["experiment_seed"] is None:
         config["reproducibility"]["experiment_seed"] = int(time.time())
     assert isinstance(config, dict)
+    for name in LEGACY_STORAGE:
+        if config["checkpoint_storage"].get(name) is None:
+            config["checkpoint_storage"].pop(name, None)
     return config
 
 
