@@ -30,7 +30,7 @@ from typing import Any
 from determined.common.api import errors
 from determined.experimental import Determined
 from determined.experimental.client import Checkpoint, Experiment, ModelVersion
-from train_job import commits, experiments, output, registry, settings, source
+from train_job import commits, experiments, output, registry, sdk_output, settings, source
 from train_job.failure import TrainError, patiently
 from train_job.settings import Settings
 
@@ -84,10 +84,13 @@ def _start(job: Settings, determined: Determined, versions: Sequence[ModelVersio
 
 
 def _connect(job: Settings) -> Determined:
+
+    def log_in() -> Determined:
+        with sdk_output.captured():
+            return Determined(job.det_master, user=job.det_user, password=job.det_password)
+
     try:
-        return patiently(
-            lambda: Determined(job.det_master, user=job.det_user, password=job.det_password), "connecting", seconds=60
-        )
+        return patiently(log_in, "connecting", seconds=60)
     except (errors.UnauthenticatedException, errors.ForbiddenException) as error:
         raise TrainError(
             f"Determined does not let user {job.det_user!r} in: {error}",

@@ -20,6 +20,7 @@ from determined.experimental.client import ExperimentState as State
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from train_job import sdk_output
 from train_job.failure import TrainError, patiently
 from train_job.settings import Settings
 
@@ -107,7 +108,11 @@ def find_or_create(determined: Determined, config: Mapping[str, Any], code: Path
     """
 
     def attempt() -> Experiment:
-        return find(determined, settings.job_id) or determined.create_experiment(dict(config), code)
+        found = find(determined, settings.job_id)
+        if found is not None:
+            return found
+        with sdk_output.captured():
+            return determined.create_experiment(dict(config), code)
 
     try:
         return patiently(attempt, "creating the experiment")
