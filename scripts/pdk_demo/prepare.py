@@ -3,7 +3,6 @@
 The same steps a team does once on real clusters: projects, data repo, secret, service account, pipelines.
 """
 
-import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,9 +87,7 @@ def _pipeline_secret(systems: Systems, code_url: str) -> Iterator[str]:
         "cloud_model_host": "",
         "cloud_model_bucket": "",
     }
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    body = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name}, "type": "Opaque", "data": data}
-    systems.pachyderm.pps.create_secret(file=json.dumps(body).encode())
+    systems.pachyderm.pps.create_secret(name=name, data=values)
     yield f"pachyderm   secret {name} created"
 
 

@@ -123,7 +123,7 @@ class Watcher:
     def _look_at_trial(self) -> Iterator[str]:
         if self.lap.experiment is None:
             return
-        for trial in self.lap.experiment.get_trials():
+        for trial in self.lap.experiment.list_trials():
             raw = self._systems.determined._session.get(f"/api/v1/trials/{trial.id}").json()["trial"]
             self.lap.trial = raw
             latest = (raw.get("latestValidation") or {}).get("metrics", {}).get("avgMetrics", {})

@@ -1,6 +1,5 @@
 """Projects, repos, commits, pipelines, jobs and secrets: pachctl's verbs through `pachyderm_sdk`."""
 
-import base64
 import json
 from pathlib import Path
 
@@ -105,12 +104,11 @@ def create_secret(name: str, literals: tuple[str, ...], replace: bool) -> None:
         key, equals, value = literal.partition("=")
         if not equals:
             raise click.UsageError(f"{literal!r}: expected KEY=VALUE")
-        data[key] = base64.b64encode(value.encode()).decode()
-    body = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": name}, "type": "Opaque", "data": data}
+        data[key] = value
     client = connect.pachd()
     if replace and any(info.secret.name == name for info in client.pps.list_secret().secret_info):
         client.pps.delete_secret(secret=pps.Secret(name=name))
-    client.pps.create_secret(file=json.dumps(body).encode())
+    client.pps.create_secret(name=name, data=data)
 
 
 @click.command("project")

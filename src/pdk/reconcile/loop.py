@@ -72,7 +72,8 @@ class Reconciler:
                 return
             self._due[key] = due
             heapq.heappush(self._heap, (due, key))
-            self._condition.notify()
+            # All: the resync thread waits on the same condition, and a worker waiting for a later key must look again.
+            self._condition.notify_all()
 
     def _next_key(self) -> str | None:
         with self._condition:

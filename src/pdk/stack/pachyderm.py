@@ -57,9 +57,9 @@ class Pachd:
 
     def stop(self) -> None:
         """Stop serving, end user code; its datums run again after the next start."""
+        self._pps.stop()
         self._gateway.stop()
         self._server.stop()
-        self._pps.stop()
         self._db.close()
 
 

@@ -41,8 +41,11 @@ class MasterSettings:
 
     @property
     def threads_per_trial(self) -> int:
-        """OMP_NUM_THREADS of a trial: more than its share of the cores makes torch spin, 5 to 10 times slower."""
-        return max(1, cores() // self.slots)
+        """OMP_NUM_THREADS of a trial: its share of the cores but one, which is left to what serves meanwhile.
+
+        A thread more than there are free cores makes torch spin: 5 to 10 times slower.
+        """
+        return max(1, (cores() - 1) // self.slots)
 
     @property
     def checkpoint_folder(self) -> Path:

@@ -66,7 +66,7 @@ class JobRuns:
         self._lock = threading.Lock()
         self._running: dict[Job, _Run] = {}
         self._stopping = False
-        self._loop = _Loop("pps-jobs", self._reconcile, self._next_keys, workers=workers)
+        self._loop = Reconciler("pps-jobs", self._reconcile, self._next_keys, workers=workers)
 
     def start(self) -> None:
         """Note the jobs a killed server was running, then start the loop."""
@@ -337,16 +337,6 @@ class JobRuns:
         if spec.job_timeout is None or row is None or row.started is None:
             return None
         return time.monotonic() + spec.job_timeout - (now() - from_rfc3339(row.started)).total_seconds()
-
-
-class _Loop(Reconciler):
-    """A `Reconciler` whose every worker looks when a key is added."""
-
-    def enqueue(self, key: str, delay: float = 0.0) -> None:
-        """See `Reconciler.enqueue`, which wakes one thread: that may be the one that only waits for the next resync."""
-        super().enqueue(key, delay)
-        with self._condition:
-            self._condition.notify_all()
 
 
 class _Run:
