@@ -46,10 +46,18 @@ class ChunkStore:
         self._temporary = root / "tmp"
         self.db = db
         self.pins = pins
-        for folder in (self._folder, self._temporary):
-            folder.mkdir(parents=True, exist_ok=True)
+        self._make_folders()
         for leftover in self._temporary.iterdir():
             leftover.unlink()
+
+    def _make_folders(self) -> None:
+        """Make every folder there will ever be, durably, so that a writer need only sync the one it renames into."""
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        if not (self._folder / "ff").is_dir():
+            for number in range(256):
+                (self._folder / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+            sync_folder(self._folder)
+            sync_folder(self._folder.parent)
 
     def path(self, digest: bytes) -> Path:
         """Return where the file of a large chunk is or would be."""
@@ -113,6 +121,7 @@ class ChunkWriter:
         self._store = store
         self._pinned: list[bytes] = []
         self._unsynced: dict[bytes, str] = {}
+        self._unsynced_folders: set[Path] = set()
         self._small: dict[bytes, bytes] = {}
         self._small_bytes = 0
 
@@ -152,6 +161,9 @@ class ChunkWriter:
     def flush(self, conn: sqlite3.Connection) -> None:
         """Make what was put durable together with the transaction of `conn`."""
         self._sync()
+        for folder in self._unsynced_folders:
+            sync_folder(folder)
+        self._unsynced_folders.clear()
         self._insert_small(conn)
 
     def _insert_small(self, conn: sqlite3.Connection) -> None:
@@ -160,19 +172,15 @@ class ChunkWriter:
         self._small_bytes = 0
 
     def _sync(self) -> None:
-        folders = set()
-        for digest, temporary in self._unsynced.items():
+        """Give the temporary files their names; their folders are synced once, in `flush`."""
+        while self._unsynced:
+            digest, temporary = next(iter(self._unsynced.items()))
             with Path(temporary).open("rb") as file:
                 os.fsync(file.fileno())
             path = self._store.path(digest)
-            if not path.parent.is_dir():
-                path.parent.mkdir(exist_ok=True)
-                folders.add(path.parent.parent)
             Path(temporary).rename(path)
-            folders.add(path.parent)
-        self._unsynced.clear()
-        for folder in folders:
-            sync_folder(folder)
+            del self._unsynced[digest]
+            self._unsynced_folders.add(path.parent)
 
     def close(self) -> None:
         """Forget what was not flushed and take off the pins."""

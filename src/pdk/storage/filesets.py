@@ -70,13 +70,13 @@ class FileSetStorage:
         Wrong is a file with parts of several datums, and a file at the path of a folder. The texts are pachd's
         (`internal/storage/fileset/validator.go`).
         """
-        for path, new, old in self.trees.diff(tree, base):
+        for path, new, old, folder in self.trees.diff(tree, base):
             if isinstance(new, FileEntry) and len(new.parts) > 1:
                 first, second = new.parts[0].tag, new.parts[1].tag
                 return f"duplicate path output by different datums ({path} from {first} and {path} from {second})"
             if new is not None and old is None:
-                file, folder = self.trees.find(tree, path.rstrip("/"))
-                if file is not None and folder is not None:
+                other = new.key + "/" if isinstance(new, FileEntry) else new.key.rstrip("/")
+                if self.trees.get(folder, other) is not None:
                     return f"file / directory path collision ({path.rstrip('/')})"
         return ""
 

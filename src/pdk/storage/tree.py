@@ -31,6 +31,8 @@ class Difference(NamedTuple):
     path: str
     new: Entry | None
     old: Entry | None
+    folder: bytes
+    """The new version of the folder that the path is in."""
 
 
 class Trees:
@@ -47,20 +49,27 @@ class Trees:
 
     def find(self, tree: bytes, path: str) -> tuple[FileEntry | None, DirEntry | None]:
         """Return the file and the folder at an absolute path, with or without `/` at its end (both: see `validate`)."""
-        names = path.strip("/").split("/")
-        if names == [""]:
+        parent, name = self._parent(tree, path)
+        if not name:
             return None, self.root(tree) if tree else None
-        folder: bytes = tree
-        for name in names[:-1]:
-            entry = self.get(folder, name + "/")
-            if not isinstance(entry, DirEntry):
-                return None, None
-            folder = entry.root
-        file, directory = self.get(folder, names[-1]), self.get(folder, names[-1] + "/")
+        file, directory = self.get(parent, name), self.get(parent, name + "/")
         return (
             file if isinstance(file, FileEntry) else None,
             directory if isinstance(directory, DirEntry) else None,
         )
+
+    def find_file(self, tree: bytes, path: str) -> FileEntry | None:
+        """Return the file at an absolute path; cheaper than `find`."""
+        entry = self.get(*self._parent(tree, path))
+        return entry if isinstance(entry, FileEntry) else None
+
+    def _parent(self, tree: bytes, path: str) -> tuple[bytes, str]:
+        """Return the folder that a path is in (`EMPTY` when there is none) and its last name ("" for the root)."""
+        *folders, name = path.strip("/").split("/")
+        folder = tree
+        for each in folders:
+            folder = _root_of(self.get(folder, each + "/"))
+        return folder, name
 
     def get(self, folder: bytes, key: str) -> Entry | None:
         """Return the entry of a folder under a key (`name` for a file, `name/` for a folder)."""
@@ -111,7 +120,7 @@ class Trees:
             entry = new_entry or old_entry
             assert entry is not None
             path = prefix + entry.key
-            yield Difference(path, new_entry, old_entry)
+            yield Difference(path, new_entry, old_entry, new)
             if isinstance(entry, DirEntry):
                 yield from self.diff(_root_of(new_entry), _root_of(old_entry), path)
 

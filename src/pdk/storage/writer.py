@@ -127,7 +127,7 @@ class _Overlay:
 
     def _parts(self, path: str) -> dict[str, Content]:
         if path not in self._files:
-            file, _ = self._storage.trees.find(self._tree, path)
+            file = self._storage.trees.find_file(self._tree, path)
             self._files[path] = dict(file.parts) if file is not None else {}
         return self._files[path]
 

@@ -120,7 +120,7 @@ def test_bytes_are_synced_before_they_get_their_name_and_the_folder_after(storag
     monkeypatch.setattr("os.fsync", sync)
     monkeypatch.setattr("pathlib.Path.rename", rename)
     write(storage, LARGE)
-    assert events == ["sync file", "rename", "sync folder", "sync folder"]
+    assert events == ["sync file", "rename", "sync folder"]
 
 
 def test_closing_without_flush_forgets_everything(storage, tmp_path):

@@ -55,11 +55,11 @@ def test_a_tree_holds_what_a_dict_would(storage, update, changes):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_diff_reports_each_changed_file_and_folder_once(storage, update, new, old):
     differences = list(storage.trees.diff(update(EMPTY, new), update(EMPTY, old)))
-    found = {path for path, _, _ in differences if not path.endswith("/")}
+    found = {path for path, *_ in differences if not path.endswith("/")}
     assert found == {path for path in new.keys() | old.keys() if new.get(path) != old.get(path)}
-    folders = {path for path, _, _ in differences if path.endswith("/")}
+    folders = {path for path, *_ in differences if path.endswith("/")}
     assert folders == {path[: i + 1] for path in found for i, char in enumerate(path) if char == "/" and i}
-    assert [path for path, _, _ in differences] == sorted((path for path, _, _ in differences), key=str.encode)
+    assert [path for path, *_ in differences] == sorted((path for path, *_ in differences), key=str.encode)
 
 
 def test_a_large_flat_folder_is_paged_and_a_change_costs_little(storage, update):

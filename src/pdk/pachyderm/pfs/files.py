@@ -223,8 +223,8 @@ class Files:
         if isinstance(new or old_entry, DirEntry):
             new_root = new.root if isinstance(new, DirEntry) else b""
             old_root = old_entry.root if isinstance(old_entry, DirEntry) else b""
-            for child_path, child, old_child in self.storage.trees.diff(new_root, old_root, _folder(path)):
-                yield self._difference(child_path, child, old, old_child)
+            for difference in self.storage.trees.diff(new_root, old_root, _folder(path)):
+                yield self._difference(difference.path, difference.new, old, difference.old)
 
     def _difference(self, path: str, new: Entry | None, old: "Files | None", old_entry: Entry | None) -> FileDiff:
         return FileDiff(

@@ -4,10 +4,12 @@ Mirrors pachd's `internal/pfsfile` (CleanPath) and `internal/storage/paths.go` (
 """
 
 import posixpath
+import re
 
 from pdk.pachyderm.errors import InvalidPath
 
-GLOBBING = frozenset("*?[]{}!()@+^")
+_UNPRINTABLE = re.compile(r"[^ -~]")
+_GLOBBING = re.compile(r"[*?\[\]{}!()@+^]")
 MAX_LENGTH = 4096
 """As on Linux: a longer path could not be laid out under /pfs."""
 MAX_NAME_LENGTH = 255
@@ -20,11 +22,12 @@ def clean(path: str) -> str:
 
 def check_writable(path: str) -> str:
     """Return the normal form of a path to write to. Raises InvalidPath with the original's texts."""
-    for char in path:
-        if not " " <= char <= "~":
-            raise InvalidPath(f"path ({path}) invalid: only printable ASCII characters allowed")
-        if char in GLOBBING:
-            raise InvalidPath(f"path ({path}) invalid: globbing character ({char}) not allowed in path")
+    bad = _UNPRINTABLE.search(path)
+    if bad is not None:
+        raise InvalidPath(f"path ({path}) invalid: only printable ASCII characters allowed")
+    bad = _GLOBBING.search(path)
+    if bad is not None:
+        raise InvalidPath(f"path ({path}) invalid: globbing character ({bad[0]}) not allowed in path")
     names = path.split("/")
     if any(name in (".", "..") for name in names):
         raise InvalidPath(f"path ({path}) invalid: relative file paths are not allowed")
