@@ -85,7 +85,7 @@ def test_data_that_breaks_the_contract_is_named_and_what_to_do(settings, commits
     commits.commits[JOB] = (JOB, {"/a.csv": HEADER + b"1,a,0\n", "/b.csv": content})
     with pytest.raises(TrainError) as error:
         train_commits.validate(settings, code, BEFORE)
-    assert error.value.what == f"the data breaks its contract:\n    {expected}"
+    assert error.value.what == f"the data breaks its contract: {expected}"
     assert error.value.where == f"churn/customers@{JOB}, compared with {BEFORE}"
     assert "put file customers@master:<path>" in error.value.remedy
 
