@@ -6,6 +6,8 @@ mend TorchServe's status codes.
 """
 
 import asyncio
+import importlib
+import importlib.util
 import logging
 import socket
 import threading
@@ -20,6 +22,14 @@ from pdk.kserve.predictor.routes import Routes
 logger = logging.getLogger(__name__)
 
 BACKLOG = 1024
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's loop where it is installed, else asyncio's own: the same answers for more processor time."""
+    if importlib.util.find_spec("uvloop") is None:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = importlib.import_module("uvloop").new_event_loop()
+    return loop
 
 
 class Ingress:
@@ -43,7 +53,7 @@ class Ingress:
     def start(self) -> None:
         """Bind and serve; raise Unavailable naming the address when it is taken."""
         listener = self._bind()
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_event_loop()
         self._stopped = asyncio.Event()
         started = threading.Event()
         self._loop.create_task(self._serve(listener, started))

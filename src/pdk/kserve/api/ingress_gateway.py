@@ -110,6 +110,9 @@ class Gateway:
             return error_answer(503, f"revision {backend.revision} is at its containerConcurrency; try again", 1)
         try:
             return await self._ask(request, backend, model, version, verb)
+        except ConnectFailed as error:
+            self._routes.report_unreachable(route.key)
+            return _of(backend, error_answer(503, f"{error}; it is being restarted", 1))
         finally:
             self._routes.release(backend)
 
@@ -123,8 +126,6 @@ class Gateway:
         data = encode_request(request.method, target, _request_headers(request, backend, verb), request.body)
         try:
             response = await self._pool.request(backend, data)
-        except ConnectFailed as error:
-            return _of(backend, error_answer(503, f"{error}; it is being restarted", 1))
         except ResponseTooLarge as error:
             return _of(backend, error_answer(502, str(error)))
         except BrokenUpstream as error:

@@ -59,6 +59,7 @@ class KServeController:
             self._settings.resync_seconds,
             self._settings.workers,
         )
+        routes.on_unreachable = self._loop.enqueue
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="inferenceservice-watch", daemon=True)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pdk.kserve.controller.view import View
-from pdk.kserve.predictor.lifecycle import CONTAINER, INITIALIZER
+from pdk.kserve.predictor.fetch import INITIALIZER
+from pdk.kserve.predictor.lifecycle import CONTAINER
 from pdk.kserve.store.metadata import timestamp
 from pdk.kserve.store.revisions import Revision, RevisionState
 

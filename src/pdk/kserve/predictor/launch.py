@@ -24,6 +24,7 @@ from pdk.kserve.predictor.settings import PredictorSettings
 from pdk.process.child import ChildSpec, Mount, namespaces_available
 
 MOUNT_POINT = "/mnt/models"
+LEAST_HEAP_MIB = 256
 MAX_TEMP_PATH = 80
 """Of 108 bytes for a socket path; TorchServe appends `/.ts.sock.9000`."""
 
@@ -154,7 +155,7 @@ class LaunchBuilder:
         (run / "log4j2.xml").write_text(LOG4J.format(log=request.log))
         child = ChildSpec(
             marker=request.marker,
-            argv=self._command(folders, temp),
+            argv=self._command(folders, temp, config),
             env=self._environment(request, folders, temp, envelope),
             cwd=run / "empty",
             mounts=() if self.no_mounts else [Mount(folders.models, MOUNT_POINT, read_only=True)],
@@ -176,13 +177,14 @@ class LaunchBuilder:
         short.mkdir(exist_ok=True)
         return Path(tempfile.mkdtemp(dir=short, prefix=""))
 
-    def _command(self, folders: Folders, temp: Path) -> list[str]:
+    def _command(self, folders: Folders, temp: Path, config: ServingConfig) -> list[str]:
         home = self.torchserve_home
         return [
             str(self.java),
             f"-Dmodel_server_home={home}",
             f"-Dlog4j.configurationFile=file://{folders.run / 'log4j2.xml'}",
             f"-Djava.io.tmpdir={temp}",
+            f"-Xmx{heap_mib(config)}m",
             *self._settings.jvm_flags,
             # Without the leading "." of the `torchserve` command: nothing in the working folder is loaded.
             "-cp",
@@ -217,6 +219,12 @@ class LaunchBuilder:
 
 def _protected(request: LaunchRequest) -> list[str]:
     return [name for name in request.environment if name.startswith(PROTECTED) and name not in ALLOWED_TS]
+
+
+def heap_mib(config: ServingConfig) -> int:
+    """Return the Java heap in MiB: room for eight of the largest requests, at least what an idle TorchServe needs."""
+    largest = max(config.max_request_bytes, int(config.options.get("max_response_size", 0)))
+    return max(LEAST_HEAP_MIB, 8 * largest >> 20)
 
 
 def free_ports() -> Ports:

@@ -7,15 +7,12 @@ server's marker is ended.
 """
 
 import dataclasses
-import functools
 import json
 import logging
 import shutil
 import signal
-import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,27 +20,20 @@ from typing import Any
 from pdk.base import clock
 from pdk.base.errors import FailedPrecondition
 from pdk.kserve.predictor import torchserve
-from pdk.kserve.predictor.credentials import resolve_s3
 from pdk.kserve.predictor.failures import ModelFailure, ModelLoadFailed, RuntimeUnhealthy
+from pdk.kserve.predictor.fetch import INITIALIZER, Fetcher
 from pdk.kserve.predictor.launch import Folders, Launch, LaunchBuilder, LaunchRequest
 from pdk.kserve.predictor.model_spec import ModelSpec, parse_model_spec, resolve_environment
 from pdk.kserve.predictor.routes import Backend, Routes
 from pdk.kserve.predictor.settings import PredictorSettings
-from pdk.kserve.predictor.storage_initializer import (
-    COMPLETE,
-    NOTHING_YET,
-    UNREACHABLE,
-    Order,
-)
 from pdk.kserve.store.objects import ObjectStore
 from pdk.kserve.store.pod_logs import PodLogs
 from pdk.kserve.store.revisions import Failure, Process, Revision, Revisions, RevisionState
 from pdk.process import tree
-from pdk.process.child import Child, ChildSpec, Launcher, SubprocessLauncher
+from pdk.process.child import Child, Launcher, SubprocessLauncher
 
 logger = logging.getLogger(__name__)
 
-INITIALIZER = "storage-initializer"
 CONTAINER = "kserve-container"
 LOG_LINES = 20
 HUNG_AFTER = 5
@@ -83,9 +73,9 @@ class Lifecycle:
         self._settings = settings
         self._builder = LaunchBuilder(settings)
         self._launcher = launcher or SubprocessLauncher()
+        self._fetcher = Fetcher(store, logs, settings, self._launcher)
         self._lock = threading.Lock()
         self._children: dict[str, Child] = {}
-        self._fetch_output: dict[str, deque[str]] = {}
         self._silent: dict[str, int] = {}
 
     # ---------------------------------------------------------------- wanted
@@ -126,81 +116,35 @@ class Lifecycle:
         return self._start_fetch(revision, spec)
 
     def _start_fetch(self, revision: Revision, spec: ModelSpec) -> Revision:
-        folders = self._folders(revision)
-        folders.root.mkdir(parents=True, exist_ok=True)
-        limits = self._settings.limits
-        order = Order(
-            uri=spec.storage_uri,
-            target=str(folders.models),
-            access=resolve_s3(
-                self._store, revision.namespace, spec.service_account, revision.annotations, self._settings.s3
-            ),
-            max_bytes=limits.max_model_bytes,
-            max_files=limits.max_model_files,
-        )
-        marker = self._marker(revision, "fetch")
-        child = ChildSpec(
-            marker=marker,
-            argv=[sys.executable, "-m", "pdk.kserve.predictor.storage_initializer"],
-            env=dict(self._settings.environment),
-            cwd=folders.root,
-            stdin=order.to_json(),
-        )
-        output: deque[str] = deque(maxlen=LOG_LINES)
-        tree.kill_marked(lambda other: other == marker)
-        if revision.fetch_restarts:
-            self._logs.rotate(revision.namespace, revision.pod, INITIALIZER)
         now = time.time()
         revision = self._put(
             revision,
             state=RevisionState.FETCHING,
-            deadline=now + limits.fetch_timeout,
+            deadline=now + self._settings.limits.fetch_timeout,
             stages=revision.at("fetch", now),
         )
-        started = self._launcher.start(child, functools.partial(self._initializer_line, revision, output))
-        with self._lock:
-            self._children[revision.key] = started
-            self._fetch_output[revision.key] = output
+        self._fetcher.start(revision, spec, self._folders(revision).models)
         return revision
 
-    def _initializer_line(self, revision: Revision, output: deque[str], _stream: str, line: str) -> None:
-        output.append(line)
-        self._logs.append(revision.namespace, revision.pod, INITIALIZER, line)
-
     def _check_fetch(self, revision: Revision) -> Revision:
-        child = self._children.get(revision.key)
-        if child is None:
-            # A killed server left it; its child was ended with the other leftovers.
+        if not self._fetcher.is_known(revision):
             return self._begin(self._put(revision, state=RevisionState.PENDING, retry_at=0.0))
-        status = child.poll()
-        if status is None:
-            if time.time() < revision.deadline:
-                return revision
-            self._end(revision)
-            raise ModelLoadFailed(
-                f"the storage initializer did not finish within {self._settings.limits.fetch_timeout:g} s"
-            )
-        self._end(revision)
-        with self._lock:
-            output = self._fetch_output.pop(revision.key, deque())
-        if status == COMPLETE:
-            return self._begin(
-                self._put(
-                    revision,
-                    state=RevisionState.PENDING,
-                    retry_at=0.0,
-                    waiting="",
-                    stages=revision.at("fetched", time.time()),
-                )
-            )
-        cause = output[-1].removeprefix("ERROR: ") if output else "it wrote nothing"
-        if status in (NOTHING_YET, UNREACHABLE):
-            return self._wait_for_storage(revision, cause)
-        raise ModelLoadFailed(f"storage initializer: {cause}", status)
+        outcome = self._fetcher.poll(revision)
+        if outcome is None:
+            if time.time() >= revision.deadline:
+                limit = f"{self._settings.limits.fetch_timeout:g} s"
+                raise ModelLoadFailed(f"the storage initializer did not finish within {limit}")
+            return revision
+        if outcome.again:
+            return self._wait_for_storage(revision, outcome.cause)
+        if not outcome.complete:
+            raise ModelLoadFailed(f"storage initializer: {outcome.cause}", outcome.status)
+        stages = revision.at("fetched", time.time())
+        return self._begin(self._put(revision, state=RevisionState.PENDING, retry_at=0.0, waiting="", stages=stages))
 
     def _wait_for_storage(self, revision: Revision, cause: str) -> Revision:
         """Ask again soon: not a failure of the model, an open commit lists as empty until it is finished."""
-        pause = min(FIRST_WAIT * 1.5**revision.fetch_restarts, MAX_WAIT)
+        pause = min(FIRST_WAIT * 1.5 ** min(revision.fetch_restarts, 20), MAX_WAIT)
         return self._put(
             revision,
             state=RevisionState.PENDING,
@@ -211,7 +155,7 @@ class Lifecycle:
 
     def _start(self, revision: Revision, spec: ModelSpec) -> Revision:
         self._clean_run(revision)
-        marker = self._marker(revision, "serve")
+        marker = self._marker(revision)
         tree.kill_marked(lambda other: other == marker)
         request = LaunchRequest(
             marker=marker,
@@ -232,7 +176,8 @@ class Lifecycle:
             deadline=now + self._settings.limits.load_timeout,
             process=_process(launch),
             waiting="",
-            stages=revision.at("start", now),
+            # A server killed between the end of the fetch and its row finds the folder complete.
+            stages={"fetched": now, **revision.at("start", now)},
         )
         child = self._launcher.start(launch.child)
         with self._lock:
@@ -436,7 +381,8 @@ class Lifecycle:
         if child is not None:
             child.kill()
             child.wait(5.0)
-        markers = {self._marker(revision, "fetch"), self._marker(revision, "serve")}
+        self._fetcher.end(revision)
+        markers = {self._fetcher.marker(revision), self._marker(revision)}
         tree.kill_marked(lambda marker: marker in markers)
         self._silent.pop(revision.key, None)
         self._clean_run(revision)
@@ -447,8 +393,8 @@ class Lifecycle:
             if temp and Path(temp).is_dir():
                 shutil.rmtree(temp)
 
-    def _marker(self, revision: Revision, what: str) -> str:
-        return f"{self._settings.marker_prefix}{revision.key}/{what}"
+    def _marker(self, revision: Revision) -> str:
+        return f"{self._settings.marker_prefix}{revision.key}/serve"
 
     def _folders(self, revision: Revision) -> Folders:
         # Short: TorchServe's sockets lie below it.

@@ -69,6 +69,13 @@ class Routes:
         self._lock = threading.Lock()
         self._table = _Table()
         self._choose = choose
+        self.on_unreachable: Callable[[str], None] | None = None
+        """Set by the controller: called with `namespace/name` when a revision cannot be connected to."""
+
+    def report_unreachable(self, key: str) -> None:
+        """Say that a backend of this service refuses connections: its TorchServe has probably ended."""
+        if self.on_unreachable is not None:
+            self.on_unreachable(key)
 
     def set(self, route: Route) -> None:
         """Put `route` in place of what was there for the same InferenceService."""

