@@ -24,6 +24,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,9 @@ def _start(job: Settings, determined: Determined, versions: Sequence[ModelVersio
             source_checkpoint=base.checkpoint.uuid if base else None,
         )
         _log_start(lineage)
-        commits.validate(job, code.folder, lineage.previous_commit)
+        checked = commits.validate(job, code.folder, lineage.previous_commit)
+        if checked is not None:
+            lineage = replace(lineage, files=checked.files, rows=checked.rows)
         filled = experiments.fill_config(config, job, lineage)
         experiment = experiments.find_or_create(determined, filled, code.folder, job)
     logger.info("created experiment %d", experiment.id)
@@ -124,6 +127,8 @@ def _metadata(job: Settings, experiment: Experiment, best: Checkpoint) -> dict[s
         "previous_commit": (data.get("pachyderm") or {}).get("previous_commit"),
         "code_commit": lineage.get("code_commit"),
         "source_version": lineage.get("source_version"),
+        "files": lineage.get("files"),
+        "rows": lineage.get("rows"),
         "experiment_id": experiment.id,
         "trial_id": best.training.trial_id if best.training else None,
         "metrics": experiments.metrics_of(best),
@@ -133,7 +138,17 @@ def _metadata(job: Settings, experiment: Experiment, best: Checkpoint) -> dict[s
 def _info(job: Settings, version: ModelVersion) -> dict[str, Any]:
     """The content of model-info.yaml, from what is registered."""
     metadata = dict(version.metadata or {})
-    kept = ("data_commit", "previous_commit", "code_commit", "source_version", "experiment_id", "trial_id", "metrics")
+    kept = (
+        "data_commit",
+        "previous_commit",
+        "files",
+        "rows",
+        "code_commit",
+        "source_version",
+        "experiment_id",
+        "trial_id",
+        "metrics",
+    )
     return {
         "name": job.model,
         "version": version.model_version,

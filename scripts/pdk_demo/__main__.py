@@ -97,7 +97,8 @@ def show_handover(first: Lap, second: Lap, tally: Tally) -> None:
     if first.version is None or second.version is None or first.version.checkpoint is None:
         raise LoopFailed("a model version is missing")
     metadata = second.version.metadata or {}
-    say(f"trained on: {metadata.get('files', '?')} ({metadata.get('rows', '?')} rows), not on data_part1.csv")
+    files, rows = metadata.get("files") or [], int(metadata.get("rows") or 0)
+    say(f"trained on {', '.join(files)} alone: {rows:,} rows")
     warm, champion = second.trial.get("warmStartCheckpointUuid"), first.version.checkpoint.uuid
     say(
         f"warm-started from checkpoint {warm}" + (" = version 1" if warm == champion else f" (version 1 is {champion})")

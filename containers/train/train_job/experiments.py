@@ -36,6 +36,7 @@ class Lineage:
     """What a version came from; goes into the experiment's ``data`` section, and from there into the registry.
 
     ``source_version``: number of the version training went on from; None, like ``previous_commit``, if afresh.
+    ``files`` and ``rows``: what is trained on, the paths in the data repo; empty and None if it was not checked.
     """
 
     data_commit: str
@@ -43,6 +44,8 @@ class Lineage:
     code_commit: str
     source_version: int | None
     source_checkpoint: str | None
+    files: tuple[str, ...] = ()
+    rows: int | None = None
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -77,6 +80,8 @@ def fill_config(config: Mapping[str, Any], settings: Settings, lineage: Lineage)
         "data_commit": lineage.data_commit,
         "code_commit": lineage.code_commit,
         "source_version": lineage.source_version,
+        "files": list(lineage.files),
+        "rows": lineage.rows,
     }
     filled["data"] = data
     filled["labels"] = [*(config.get("labels") or []), settings.repo, settings.job_id, settings.pipeline]
