@@ -2,6 +2,7 @@
 
     pdk.base.errors
     ├── NotFound            ObjectNotFound          pods "x" not found
+    │                       PathNotFound            the server could not find the requested resource
     ├── AlreadyExists       ObjectExists            pods "x" already exists
     ├── Conflict            ObjectConflict          Operation cannot be fulfilled on pods "x": the object has been modified; ...
     │                       FieldManagerConflict    Apply failed with 1 conflict: conflict with "kubectl": .spec

@@ -17,8 +17,9 @@ from pdk.kserve.api.routes import Route
 from pdk.kserve.api.schemas import kind_schema
 from pdk.kserve.api.status import success
 from pdk.kserve.api.tables import View, negotiate, show, show_list
-from pdk.kserve.errors import BadRequest, Cause, MethodNotAllowed, ObjectInvalid, ObjectNotFound
+from pdk.kserve.errors import BadRequest, Cause, MethodNotAllowed, NotServed, ObjectInvalid
 from pdk.kserve.store import field_managers
+from pdk.kserve.store.metadata import check_shape
 from pdk.kserve.store.names import required
 from pdk.kserve.store.objects import ObjectStore, Preconditions
 
@@ -120,6 +121,8 @@ class ObjectHandlers:
     def _apply(self, route: Route, request: Request) -> Response:
         """Server-side apply: create the object, or set the fields the body names and remove those it stopped naming."""
         self._require(route, "update")
+        if route.subresource:
+            raise NotServed(f"server-side apply of {route.subresource} is not implemented by this server")
         manager = request.query.get("fieldManager", "")
         if not manager:
             cause = required("fieldManager", "is required for apply patch")
@@ -144,14 +147,11 @@ class ObjectHandlers:
                 lambda old: field_managers.apply(
                     old, config, manager, request.flag("force"), lambda new: admitted(old, new)
                 ),
-                status=route.subresource == "status",
                 dry_run=dry_run,
             )
         return json_response(show(self.view(request), route.resource, changed), 200, _warning_headers(warnings))
 
     def _apply_new(self, route: Route, request: Request, manager: str, config: JsonObject, dry_run: bool) -> Response:
-        if route.subresource:
-            raise ObjectNotFound(route.resource.key, route.name)
         self._require(route, "create")
         owned = field_managers.own(config, manager)
         created = self._store.create(route.stored, owned, dry_run=dry_run)
@@ -239,6 +239,7 @@ class ObjectHandlers:
     ) -> tuple[JsonObject, Warnings]:
         """Return the object as field validation and admission let it pass, and the warnings of the first."""
         resource = route.resource
+        check_shape(resource, new)
         warnings: Warnings = []
         if resource.kind == "InferenceService":
             mode = request.query.get("fieldValidation") or "Warn"

@@ -53,7 +53,7 @@ def _merge_object(keys: dict[str, str], target: JsonObject, patch: JsonObject) -
         return _plain_object({key: value for key, value in patch.items() if key != DIRECTIVE})
     if directive != "merge":
         raise BadRequest(f"unknown $patch directive {directive!r}: must be merge, replace or delete")
-    retained = patch.get(RETAIN)
+    retained, live = patch.get(RETAIN), dict(target)
     merged = target if not isinstance(retained, list) else {k: v for k, v in target.items() if k in retained}
     for key, value in patch.items():
         if key.startswith(DELETE_ITEMS):
@@ -63,7 +63,7 @@ def _merge_object(keys: dict[str, str], target: JsonObject, patch: JsonObject) -
             _merge_field(keys, merged, key, value)
     for key, value in patch.items():
         if key.startswith(ORDER):
-            _set_order(keys, merged, key.removeprefix(ORDER), value, target.get(key.removeprefix(ORDER)))
+            _set_order(keys, merged, key.removeprefix(ORDER), value, live.get(key.removeprefix(ORDER)))
     return merged
 
 
