@@ -3,6 +3,8 @@
 Used by the demonstration, the end-to-end tests and the loop benchmark.
 """
 
+import contextlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +84,7 @@ def connect(settings: Settings) -> Systems:
     return Systems(
         settings=settings,
         pachyderm=Client(host=host, port=ports["pachyderm"]["grpc"]),
-        determined=Determined(master=master, user="determined", password=""),
+        determined=_login(master),
         kubernetes=kubernetes.config.new_client_from_config(str(settings.kubeconfig)),
         pachd_address=f"{host}:{ports['pachyderm']['grpc']}",
         s3_address=f"{host}:{ports['pachyderm']['s3']}",
@@ -90,6 +92,12 @@ def connect(settings: Settings) -> Systems:
         ingress_host=host,
         ingress_port=ports["kserve"]["ingress"],
     )
+
+
+def _login(master: str) -> Determined:
+    """Log in as the first-run user; the SDK's advice on blank passwords is not printed."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        return Determined(master=master, user="determined", password="")
 
 
 def sample_request() -> tuple[dict[str, dict[str, object]], bytes]:

@@ -87,11 +87,10 @@ cli = LazyGroup(
 def main() -> None:
     """Run the command line; expected errors are one message on stderr and exit status 1, never a traceback."""
     try:
-        cli.main(standalone_mode=False, prog_name="pdk")
+        # Without standalone mode click returns the exit status a command asked for instead of exiting with it.
+        sys.exit(cli.main(standalone_mode=False, prog_name="pdk"))
     except click.exceptions.Abort:
         sys.exit(130)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -4,6 +4,8 @@ Works on any mix of this stack and real systems: pachd as every command finds it
 `DET_MASTER`, the cluster from `KUBECONFIG`; this stack's own where those are not set.
 """
 
+import contextlib
+import io
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -99,11 +101,10 @@ def _pipelines(client: Client, project: str | None) -> Iterator[str]:
 
 
 def _experiments(settings: Settings) -> Iterator[str]:
-    client = Determined(
-        master=_master(settings),
-        user=os.environ.get("DET_USER") or "determined",
-        password=os.environ.get("DET_PASS") or "",
-    )
+    user, password = os.environ.get("DET_USER") or "determined", os.environ.get("DET_PASS") or ""
+    # At each login the SDK prints advice on passwords, which would stand in the middle of the page.
+    with contextlib.redirect_stderr(io.StringIO()):
+        client = Determined(master=_master(settings), user=user, password=password)
     experiments = sorted(client.list_experiments(), key=lambda e: e.id, reverse=True)[:SHOWN_EXPERIMENTS]
     rows = [
         (str(e.id), e.name or "", str(e.state.value).removeprefix("STATE_"), f"{100 * (e.progress or 0):.0f}%")

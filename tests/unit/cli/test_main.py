@@ -96,3 +96,15 @@ def test_tables_and_units():
     assert printing.span(0.44) == "0.4s"
     assert printing.span(61) == "1m"
     assert printing.state("JOB_SUCCESS") == "success"
+
+
+def test_the_exit_status_a_command_asks_for_is_the_programs(monkeypatch):
+    @click.command()
+    def fails():
+        raise click.exceptions.Exit(3)
+
+    monkeypatch.setattr(main, "cli", fails)
+    monkeypatch.setattr(sys, "argv", ["pdk"])
+    with pytest.raises(SystemExit) as caught:
+        main.main()
+    assert caught.value.code == 3
