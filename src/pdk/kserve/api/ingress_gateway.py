@@ -227,7 +227,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def _error(response: UpstreamResponse, request: Request) -> Answer:
-    """Map TorchServe's errors; see section 2.2 of the compatibility page for its originals."""
+    """Map TorchServe's errors; its table is in docs/compatibility/kserve.md."""
     message, native = _message(response.body)
     if response.status == 413:
         return error_answer(413, message or "the request body is larger than max_request_size")
