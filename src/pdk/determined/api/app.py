@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import parse_qsl
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 TASK_TOKEN_HEADER = "grpc-metadata-x-allocation-token"
 AUTH_COOKIE = "auth"
+LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Application:
@@ -135,11 +137,19 @@ def decode(
     query: dict[str, list[str]] = {}
     for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
         query.setdefault(camel_case(name), []).append(value)
+    value = json_of(body)
+    return Call(parameters, query, value, token, headers.get("accept", ""), identity)
+
+
+def json_of(body: bytes) -> Any:
+    """Decode a request body; raises BadRequest when it is no JSON or holds halves of characters."""
     try:
         value = json.loads(body) if body.strip() else None
+        if LONE_SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the request body is not JSON: {error}") from error
-    return Call(parameters, query, value, token, headers.get("accept", ""), identity)
+    return value
 
 
 def token_of(headers: Headers) -> str:

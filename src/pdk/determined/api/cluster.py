@@ -201,3 +201,9 @@ def get_task_context(master: Master, call: Call) -> JSON:
 def get_master_config(master: Master, call: Call) -> JSON:
     """v1GetMasterConfigResponse."""
     return {"config": master.cluster.configuration()}
+
+
+def get_health(master: Master, call: Call) -> JSON:
+    """HealthCheck: that it answers and reads its database."""
+    name = master.cluster.pool().name
+    return {"status": "up", "database": "up", "resource_managers": [{"cluster_name": name, "status": "up"}]}

@@ -22,6 +22,7 @@ ONE_SLOT = "accepted and without effect: every trial has one slot on one machine
 
 IDENTITY = (
     Route("GET", "/info", identity.info, "version and ids", public=True),
+    Route("GET", "/health", cluster.get_health, "that it is up", public=True),
     Route("GET", f"{V1}/master", identity.get_master, "version, ids, features", public=True),
     Route("GET", f"{V1}/master/telemetry", identity.get_telemetry, "always off", public=True),
     Route("GET", f"{V1}/master/config", cluster.get_master_config, "the master's configuration"),

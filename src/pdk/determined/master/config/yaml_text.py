@@ -4,6 +4,8 @@ The original reads `1e-4` as a number, PyYAML alone reads it as text. Times stay
 Hostile text: only plain scalars, lists and maps; the size after expanding aliases and the depth are bounded.
 """
 
+import contextlib
+import json
 import re
 from collections.abc import Hashable
 from typing import Any
@@ -15,6 +17,7 @@ from pdk.determined.errors import InvalidConfig
 MAX_CHARACTERS = 1024 * 1024
 MAX_NODES = 100_000
 MAX_DEPTH = 60
+MERGE_TAG = "tag:yaml.org,2002:merge"
 
 FLOAT = re.compile(
     r"""^(?:[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?
@@ -31,8 +34,8 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen and key_node.tag != "tag:yaml.org,2002:merge":
+            key = None if key_node.tag == MERGE_TAG else self.construct_object(key_node, deep=True)
+            if key is not None and isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             if isinstance(key, Hashable):
                 seen.add(key)
@@ -52,7 +55,7 @@ def parse(text: str) -> dict[str, Any]:
     if len(text) > MAX_CHARACTERS:
         raise InvalidConfig([f"<config>: longer than {MAX_CHARACTERS} characters"])
     try:
-        value = yaml.load(text, Loader=_Loader)
+        value = _load(text)
     except yaml.YAMLError as error:
         raise InvalidConfig([f"<config>: not YAML: {_one_line(error)}"]) from error
     except RecursionError as error:
@@ -62,6 +65,14 @@ def parse(text: str) -> dict[str, Any]:
     plain = _Plain().convert(value, "<config>", 0)
     assert isinstance(plain, dict)
     return plain
+
+
+def _load(text: str) -> Any:
+    if text.lstrip().startswith("{"):
+        # JSON is YAML, but PyYAML does not join the two halves of characters escaped as JSON does it.
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
+    return yaml.load(text, Loader=_Loader)  # _Loader is a SafeLoader
 
 
 class _Plain:
@@ -80,18 +91,25 @@ class _Plain:
             return [self.convert(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(value)]
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
             raise InvalidConfig([f"{path}: {value} is no number a configuration can hold"])
+        if isinstance(value, str) and not is_unicode(value):
+            raise InvalidConfig([f"{path}: holds half of a character (a lone surrogate)"])
         if value is None or isinstance(value, str | bool | int | float):
             return value
         raise InvalidConfig([f"{path}: {type(value).__name__} values are not supported"])
 
     def _key(self, key: Any, path: str) -> str:
-        if isinstance(key, str):
+        if isinstance(key, str) and is_unicode(key):
             return key
         if isinstance(key, bool):
             return "true" if key else "false"
         if isinstance(key, int | float):
             return str(key)
         raise InvalidConfig([f"{path}: keys must be text, not {key!r}"])
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether text can be stored: escapes can make halves of characters, which no encoding has."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _one_line(error: yaml.YAMLError) -> str:
