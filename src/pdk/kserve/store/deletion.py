@@ -91,19 +91,24 @@ class Deletion:
             self.delete(conn, dependent_key, dependent, "Foreground")
         return select(conn, key, obj["metadata"].get("namespace", ""), obj["metadata"]["name"]) or marked
 
-    def _release_owner(self, conn: sqlite3.Connection, namespace: str, reference: JsonObject) -> None:
-        """Take the foreground finalizer off an owner whose last dependent has gone."""
-        if select_dependents(conn, str(reference.get("uid"))):
-            return
-        key = self._key_of(reference)
-        owner = None if key is None else select(conn, key, namespace, str(reference.get("name")))
-        if key is None or owner is None or FOREGROUND not in owner["metadata"].get("finalizers", []):
+    def release(self, conn: sqlite3.Connection, key: str, owner: JsonObject) -> None:
+        """Take the foreground finalizer off an owner that waits for dependents and has none left."""
+        if FOREGROUND not in owner["metadata"].get("finalizers", []) or select_dependents(
+            conn, owner["metadata"]["uid"]
+        ):
             return
         left = [finalizer for finalizer in owner["metadata"]["finalizers"] if finalizer != FOREGROUND]
         metadata = {k: v for k, v in owner["metadata"].items() if k != "finalizers"}
         if left:
             metadata["finalizers"] = left
         self.settle(conn, key, self._journal.put(conn, key, owner | {"metadata": metadata}, owner))
+
+    def _release_owner(self, conn: sqlite3.Connection, namespace: str, reference: JsonObject) -> None:
+        """Release the owner a reference names, if it still is the same object."""
+        key = self._key_of(reference)
+        owner = None if key is None else select(conn, key, namespace, str(reference.get("name")))
+        if key is not None and owner is not None and owner["metadata"]["uid"] == reference.get("uid"):
+            self.release(conn, key, owner)
 
     def _key_of(self, reference: JsonObject) -> str | None:
         for resource in self._resources:

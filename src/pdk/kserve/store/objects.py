@@ -23,7 +23,7 @@ from pdk.kserve.errors import (
     ObjectNotFound,
 )
 from pdk.kserve.store import rows
-from pdk.kserve.store.deletion import Deletion
+from pdk.kserve.store.deletion import FOREGROUND, Deletion
 from pdk.kserve.store.field_managers import track
 from pdk.kserve.store.metadata import check_shape, check_version, prepare_create, prepare_update, same
 from pdk.kserve.store.names import invalid
@@ -243,7 +243,8 @@ class ObjectStore:
     def sweep(self) -> int:
         """Collect dependents whose owners are gone and Events past their lifetime; return how many were looked at.
 
-        Repairs what a deletion cannot see: an object created with an owner that had just been deleted.
+        Repairs what a deletion cannot see: an object created with an owner that had just been deleted, an owner whose
+        last dependent was given away while it waited for it.
         """
         oldest = clock.now() - EVENT_LIFETIME
         with self.transaction() as conn:
@@ -251,6 +252,8 @@ class ObjectStore:
             for key, dependent in dependents:
                 if rows.uid_exists(conn, dependent["metadata"]["uid"]):
                     self._deletion.collect(conn, key, dependent)
+            for key, owner in rows.select_finalized_by(conn, FOREGROUND):
+                self._deletion.release(conn, key, owner)
             stale = [event for event in rows.select_all(conn, "events", None) if _last_seen(event) < oldest]
             for event in stale:
                 self._journal.erase(conn, "events", event)

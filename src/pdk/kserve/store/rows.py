@@ -135,6 +135,13 @@ def select_ownerless(conn: sqlite3.Connection) -> list[tuple[str, JsonObject]]:
     return [(row["resource"], _load(row["body"])) for row in rows]
 
 
+def select_finalized_by(conn: sqlite3.Connection, finalizer: str) -> list[tuple[str, JsonObject]]:
+    """Return (resource, object) of everything that has a finalizer."""
+    rows = conn.execute("SELECT resource, body FROM objects WHERE instr(body, ?) > 0", (json.dumps(finalizer),))
+    found = [(row["resource"], _load(row["body"])) for row in rows]
+    return [(resource, obj) for resource, obj in found if finalizer in obj["metadata"].get("finalizers", [])]
+
+
 def uid_exists(conn: sqlite3.Connection, uid: str) -> bool:
     """Tell whether an object with this uid is there."""
     return conn.execute("SELECT 1 FROM objects WHERE uid = ?", (uid,)).fetchone() is not None

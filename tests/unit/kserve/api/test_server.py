@@ -71,6 +71,19 @@ def test_one_connection_serves_many_requests(server, tls):
     connection.close()
 
 
+def test_answers_are_not_held_back(server, tls):
+    """Nagle's algorithm and delayed acknowledgement together would cost 40 ms a request."""
+    connection = connect(server, tls)
+    times = []
+    for _ in range(15):
+        started = time.monotonic()
+        connection.request("GET", "/api/v1/namespaces/models/secrets", headers=HEADERS)
+        connection.getresponse().read()
+        times.append(time.monotonic() - started)
+    connection.close()
+    assert sorted(times)[3] < 0.03
+
+
 def test_old_tls_and_plain_http_are_refused(server, tls):
     context = trusting(tls)
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):

@@ -73,3 +73,17 @@ def test_a_deletion_is_one_change_on_disk(store):
         raise RuntimeError
     assert names(store) == ["leaf", "top"]
     assert store.revision() == head
+
+
+def test_an_owner_whose_dependent_was_given_away_is_not_stuck(store):
+    top = make(store, "top")
+    leaf = make(store, "leaf", top)
+    held = leaf | {"metadata": leaf["metadata"] | {"finalizers": ["x/y"]}}
+    store.update("configmaps", held)
+    store.delete("configmaps", "models", "top", propagation="Foreground")
+    store.edit(
+        "configmaps", "models", "leaf", lambda obj: obj | {"metadata": obj["metadata"] | {"ownerReferences": []}}
+    )
+    assert "top" in names(store)
+    store.sweep()
+    assert names(store) == ["leaf"]
