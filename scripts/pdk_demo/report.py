@@ -38,7 +38,8 @@ def stage_seconds(lap: Lap) -> list[float]:
         (rollout.started, rollout.finished),
         (finished, rollout.finished),
     ]
-    return [(end - start).total_seconds() for start, end in spans]
+    # A job may start a moment before the one it waited for is marked as ended: that one's output commit finishes first.
+    return [max(0.0, (end - start).total_seconds()) for start, end in spans]
 
 
 def stage_table(laps: dict[str, Lap]) -> str:

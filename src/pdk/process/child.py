@@ -108,6 +108,7 @@ class Child:
         for reader in self._readers:
             reader.join(5.0)
         if self._scratch is not None:
+            # Gone already unless the child ended before it was in its namespace.
             shutil.rmtree(self._scratch, ignore_errors=True)
 
 

@@ -53,6 +53,8 @@ def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(tmp_path):
     assert str(tmp_path) in lines
     assert any("Read-only" in line for line in lines)
     assert (source / "out" / "y").read_text() == "made\n"
+    assert child._scratch is not None
+    assert not Path(child._scratch).exists()
     assert not Path("/pfs/in").exists()
 
 
@@ -116,3 +118,13 @@ def test_log_file_takes_both_streams(tmp_path):
     child = SubprocessLauncher().start(spec(tmp_path, "echo a; echo b >&2", log_path=log))
     assert child.wait(10) == 0
     assert sorted(log.read_text().split()) == ["a", "b"]
+
+
+def test_the_folder_of_the_new_root_is_removed_by_the_child_itself(tmp_path):
+    child = SubprocessLauncher().start(spec(tmp_path, "sleep 300", mounts=[Mount(tmp_path, "/pfs")]))
+    deadline = time.monotonic() + 5
+    while Path(child._scratch).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(child._scratch).exists()
+    child.kill()
+    assert child.wait(5) == -9
