@@ -107,7 +107,7 @@ class PfsMachine(RuleBasedStateMachine):
     def copy(self, writer, files, path, data):
         if not self.commits:
             return
-        commit = data.draw(st.sampled_from(sorted(self.commits)))
+        commit = data.draw(st.sampled_from(list(self.commits)))
         source = self.commits[commit]
         folders = {each[:i] for each in source for i, char in enumerate(each) if char == "/" and i}
         for source_path in sorted(folders | set(source))[:2]:

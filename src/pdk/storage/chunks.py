@@ -134,7 +134,7 @@ class ChunkWriter:
         elif chunk.digest not in self._unsynced and not self._store.has_large(*chunk):
             self._unsynced[chunk.digest] = self._store.write_temporary(data)
             if len(self._unsynced) >= _SYNC_FILES:
-                self._sync()
+                self._rename()
         return chunk
 
     def pin(self, chunk: Chunk) -> None:
@@ -158,12 +158,16 @@ class ChunkWriter:
             with self._store.db.transaction() as conn:
                 self._insert_small(conn)
 
-    def flush(self, conn: sqlite3.Connection) -> None:
-        """Make what was put durable together with the transaction of `conn`."""
-        self._sync()
+    def sync(self) -> None:
+        """Make the chunks that are files durable."""
+        self._rename()
         for folder in self._unsynced_folders:
             sync_folder(folder)
         self._unsynced_folders.clear()
+
+    def flush(self, conn: sqlite3.Connection) -> None:
+        """Make what was put durable together with the transaction of `conn`."""
+        self.sync()
         self._insert_small(conn)
 
     def _insert_small(self, conn: sqlite3.Connection) -> None:
@@ -171,8 +175,8 @@ class ChunkWriter:
         self._small.clear()
         self._small_bytes = 0
 
-    def _sync(self) -> None:
-        """Give the temporary files their names; their folders are synced once, in `flush`."""
+    def _rename(self) -> None:
+        """Give the temporary files, synced, their names; the folders are synced once, in `sync`."""
         while self._unsynced:
             digest, temporary = next(iter(self._unsynced.items()))
             with Path(temporary).open("rb") as file:

@@ -93,6 +93,11 @@ class FileSetWriter:
         self._storage.pins.add(tree)
         self._held.append(tree)
 
+    def sync(self) -> None:
+        """Make the chunk files durable now, so that `apply` holds its transaction for a shorter time."""
+        self._end_stream()
+        self._chunks.sync()
+
     def apply(self, conn: sqlite3.Connection, tree: bytes) -> bytes:
         """Return the tree with the changes made, durable when the transaction of `conn` is committed."""
         self._end_stream()

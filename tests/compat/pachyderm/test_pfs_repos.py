@@ -250,3 +250,14 @@ def test_health(pfs_server):
     with grpc.insecure_channel(f"127.0.0.1:{pfs_server.server.port}") as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check")
         assert check(b"") == b"\x08\x01"
+
+
+def test_dropping_and_squashing_one_commit(client, repo):
+    one, two, three = (put(client, text) for text in "123")
+    code, text = error_of(client.pfs.drop_commit, commit=one)
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert "recursive" in text
+    client.pfs.squash_commit(commit=two)
+    client.pfs.drop_commit(commit=three)
+    assert [info.commit.id for info in client.pfs.list_commit(repo=repo)] == [one.id]
+    assert error_of(client.pfs.inspect_commit, commit=one, wait=9)[0] is grpc.StatusCode.INVALID_ARGUMENT

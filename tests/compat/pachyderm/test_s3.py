@@ -2,6 +2,7 @@
 
 import http.client
 import random
+import time
 
 import boto3
 import pytest
@@ -240,3 +241,21 @@ def test_odd_paths_stay_in_the_repo(http_get, commit, path):
     assert status in (200, 404)
     assert "root:" not in body
     assert status == 404 or body == "t"
+
+
+def test_stopping_does_not_wait_for_idle_connections(pfs_server, commit):
+    connection = http.client.HTTPConnection("127.0.0.1", pfs_server.gateway.port, timeout=30)
+    connection.request("GET", "/model/top")
+    assert connection.getresponse().read() == b"t"
+    began = time.monotonic()
+    pfs_server.gateway.stop()
+    assert time.monotonic() - began < 5
+    with pytest.raises((ConnectionError, http.client.HTTPException)):
+        connection.request("GET", "/model/top")
+        connection.getresponse()
+
+
+def test_many_connections_do_not_hold_on_to_the_database(http_get, pfs_server, commit):
+    for _ in range(100):
+        assert http_get("/model/top")[:2] == (200, "t")
+    assert len(pfs_server.db._connections) < 80

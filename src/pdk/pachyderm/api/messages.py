@@ -17,14 +17,13 @@ from pdk.pachyderm.pfs.types import (
     Commit,
     CommitHandle,
     CommitInfo,
+    CommitState,
     FileDiff,
     FileInfo,
     ProjectInfo,
     Repo,
     RepoInfo,
 )
-
-MAX_TIME = datetime.datetime.max.replace(tzinfo=datetime.UTC)
 
 
 class Messages:
@@ -144,6 +143,13 @@ def commit_of(message: Any) -> CommitHandle:
     """Return what a client names a commit by; its repo may be given twice, and then `commit.repo` counts."""
     repo = message.repo if message.repo.name else message.branch.repo
     return CommitHandle(repo_of(repo), message.id, message.branch.name)
+
+
+def state_of(value: int) -> CommitState:
+    """Return a commit state. Raises InvalidArgument for a number that is none."""
+    if value not in [state.value for state in CommitState]:
+        raise InvalidArgument(f"validate request: {value} is not a commit state")
+    return CommitState(value)
 
 
 def time_of(request: Any, name: str) -> datetime.datetime | None:

@@ -8,12 +8,21 @@ from typing import Any
 
 from pdk.base.errors import InvalidArgument, Unimplemented
 from pdk.pachyderm.api.files import FileService
-from pdk.pachyderm.api.messages import Messages, branch_of, commit_of, project_of, repo_of, require, time_of
+from pdk.pachyderm.api.messages import (
+    Messages,
+    branch_of,
+    commit_of,
+    project_of,
+    repo_of,
+    require,
+    state_of,
+    time_of,
+)
 from pdk.pachyderm.api.server import Call, Handler, Methods
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.errors import RepoInUse
 from pdk.pachyderm.pfs.engine import Pfs
-from pdk.pachyderm.pfs.types import USER, Commit, CommitInfo, CommitState, OriginKind
+from pdk.pachyderm.pfs.types import USER, Commit, CommitInfo, CommitState
 
 SERVICE = "pfs_v2.API"
 
@@ -35,7 +44,7 @@ class PfsService:
             self.create_branch, self.inspect_branch, self.list_branch, self.delete_branch,
             self.start_commit, self.finish_commit, self.clear_commit, self.inspect_commit, self.list_commit,
             self.subscribe_commit, self.inspect_commit_set, self.list_commit_set, self.squash_commit_set,
-            self.drop_commit_set,
+            self.drop_commit_set, self.squash_commit, self.drop_commit,
         ]  # fmt: skip
         own = {(SERVICE, _camel(handler.__name__)): handler for handler in handlers}
         return {**own, **self._files.methods()}
@@ -161,7 +170,7 @@ class PfsService:
 
     def inspect_commit(self, request: Any, call: Call) -> Any:
         """Describe a commit, perhaps once it is in some state."""
-        wanted = CommitState(request.wait)
+        wanted = state_of(request.wait)
         return self._messages.commit_info(self._pfs.wait_commit(self._commit(request), wanted, None, call.cancelled))
 
     def list_commit(self, request: Any, call: Call) -> Iterator[Any]:
@@ -185,7 +194,7 @@ class PfsService:
     def subscribe_commit(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe the commits of a repo as they come; never ends by itself."""
         require(request, "repo")
-        state = CommitState(request.state) or CommitState.STARTED
+        state = state_of(request.state) or CommitState.STARTED
         after = self._optional_commit(request, "from")
         infos = self._pfs.subscribe_commit(repo_of(request.repo), request.branch, after, state, call.cancelled)
         return (self._messages.commit_info(info) for info in infos if _is_of_kind(info, request.origin_kind))
@@ -215,6 +224,20 @@ class PfsService:
         with self._pfs.transaction() as tx:
             tx.drop_commit_set(_set_id(request))
 
+    def squash_commit(self, request: Any, call: Call) -> Any:
+        """Remove a commit; its data stays in its children."""
+        commit = self._commit(request)
+        with self._pfs.transaction() as tx:
+            tx.squash_commit(commit, request.recursive)
+        return self._wire.pfs.SquashCommitResponse()
+
+    def drop_commit(self, request: Any, call: Call) -> Any:
+        """Remove a commit and its data."""
+        commit = self._commit(request)
+        with self._pfs.transaction() as tx:
+            tx.drop_commit(commit, request.recursive)
+        return self._wire.pfs.DropCommitResponse()
+
     def _commit(self, request: Any, name: str = "commit") -> Commit:
         require(request, name)
         return self._pfs.resolve(commit_of(getattr(request, name)))
@@ -231,7 +254,7 @@ def _set_id(request: Any) -> str:
 
 
 def _is_of_kind(info: CommitInfo, kind: int) -> bool:
-    return not kind or info.origin is OriginKind(kind)
+    return not kind or info.origin.value == kind
 
 
 def _camel(name: str) -> str:

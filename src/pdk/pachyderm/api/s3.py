@@ -1,15 +1,18 @@
 """The S3 gateway, read side: commits as buckets, for KServe's storage initializer, boto3 and other S3 clients.
 
 ListBuckets, ListObjects (versions 1 and 2), HeadBucket, GetBucketLocation, HeadObject and GetObject with ranges; every
-other verb answers NotImplemented. Path style. As auth is off, signatures are not looked at. Its own HTTP server with a
-thread for each connection, beside the gRPC server. Mirrors `src/server/pfs/s3` of pachd.
+other verb answers NotImplemented. Path style. As auth is off, signatures are not looked at. Its own HTTP server, beside
+the gRPC server. Mirrors `src/server/pfs/s3` of pachd.
 """
 
+import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -30,7 +33,9 @@ from pdk.pachyderm.pfs.types import FileInfo
 logger = logging.getLogger(__name__)
 
 MAX_KEYS = 1000
-IDLE_SECONDS = 60
+THREADS = 64
+"""Connections served at the same time."""
+IDLE_SECONDS = 20
 """How long a connection may be silent."""
 
 
@@ -61,18 +66,51 @@ class S3Gateway:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more connections and close the port; answers under way may break off when the process ends."""
+        """Take no more connections, break off those that are open, close the port."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(HTTPServer):
+    """Connections served by a fixed set of threads: each thread that reads the database keeps a connection to it."""
+
     request_queue_size = 128
     pfs: Pfs
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._pool = ThreadPoolExecutor(THREADS, "s3")
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Hand a new connection to the threads."""
+        with self._lock:
+            self._open.add(request)
+        self._pool.submit(self._serve, request, client_address)
+
+    def _serve(self, request: socket.socket, client_address: Any) -> None:
+        try:
+            self.finish_request(request, client_address)
+        except OSError as error:
+            logger.debug("S3 connection of %s ended: %s", client_address, error)
+        except Exception:
+            logger.exception("S3 connection of %s failed", client_address)
+        finally:
+            with self._lock:
+                self._open.discard(request)
+            self.shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Close the port and every connection, so that no thread waits for its client."""
+        super().server_close()
+        with self._lock:
+            for connection in self._open:
+                with contextlib.suppress(OSError):  # its client was quicker
+                    connection.shutdown(socket.SHUT_RDWR)
+        self._pool.shutdown(cancel_futures=True)
 
 
 class _Handler(BaseHTTPRequestHandler):

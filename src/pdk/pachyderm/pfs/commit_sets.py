@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from pdk.pachyderm.errors import CommitInUse, CommitSetNotFound
 from pdk.pachyderm.pfs import commits
-from pdk.pachyderm.pfs.infos import commit_of
-from pdk.pachyderm.pfs.types import SPEC, OriginKind
+from pdk.pachyderm.pfs.infos import commit_of, find_commit
+from pdk.pachyderm.pfs.types import SPEC, Commit, OriginKind
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.commits import CommitRow
 
@@ -32,7 +32,7 @@ def drop_commit_set(tx: "PfsTransaction", set_id: str) -> None:
             raise CommitInUse(f"cannot drop a commit that has children: {commit_of(row)}")
         _check_subvenance(tx.conn, row, "drop")
     for row in reversed(rows):
-        commits.remove(tx, row, row.parent_id)
+        commits.remove(tx, row)
 
 
 def squash_commit_set(tx: "PfsTransaction", set_id: str) -> None:
@@ -41,22 +41,66 @@ def squash_commit_set(tx: "PfsTransaction", set_id: str) -> None:
     for row in rows:
         _check_squash(tx.conn, row)
     for row in reversed(rows):
-        commits.remove(tx, row, row.parent_id)
+        commits.remove(tx, row)
+
+
+def drop_commit(tx: "PfsTransaction", commit: Commit, recursive: bool) -> None:
+    """See `PfsTransaction.drop_commit`."""
+    row = find_commit(tx.conn, commit)
+    dependent = _dependent(tx.conn, row, with_children=True)
+    if dependent and not recursive:
+        names = ", ".join(str(commit_of(other)) for other in dependent)
+        raise CommitInUse(
+            f"cannot drop a commit that has children or subvenance without recursive: {commit} has {names}"
+        )
+    for each in (*reversed(dependent), row):
+        commits.remove(tx, each)
+
+
+def squash_commit(tx: "PfsTransaction", commit: Commit, recursive: bool) -> None:
+    """See `PfsTransaction.squash_commit`."""
+    row = find_commit(tx.conn, commit)
+    dependent = _dependent(tx.conn, row, with_children=False)
+    if dependent and not recursive:
+        names = ", ".join(str(commit_of(other)) for other in dependent)
+        raise CommitInUse(f"cannot squash a commit that has subvenance without recursive: {commit} has {names}")
+    for each in (row, *dependent):
+        _check_children(tx.conn, each)
+    for each in (*reversed(dependent), row):
+        commits.remove(tx, each)
+
+
+def _dependent(conn: sqlite3.Connection, row: CommitRow, with_children: bool) -> list[CommitRow]:
+    """Return what comes from a commit, and what builds on it or on those, oldest first."""
+    found: dict[int, CommitRow] = {}
+    queue = [row]
+    while queue:
+        each = queue.pop()
+        related = commit_rows.direct_subvenance(conn, each.id)
+        related += commit_rows.children(conn, each.id) if with_children else []
+        queue += [other for other in related if other.id not in found]
+        found.update((other.id, other) for other in related)
+    return [found[commit_id] for commit_id in sorted(found)]
 
 
 def _check_squash(conn: sqlite3.Connection, row: CommitRow) -> None:
     commit = commit_of(row)
     if row.type == SPEC and row.origin == OriginKind.USER.value:
         raise CommitInUse(f"cannot squash commit {commit} because it updated a pipeline")
+    _check_children(conn, row)
+    _check_subvenance(conn, row, "squash")
+
+
+def _check_children(conn: sqlite3.Connection, row: CommitRow) -> None:
+    """Raise CommitInUse unless what a commit added lives on in finished children."""
     children = commit_rows.children(conn, row.id)
     if not children:
         raise CommitInUse(
-            f"cannot squash a commit that has no children as that would cause data loss, use the drop operation instead: {commit}"
+            f"cannot squash a commit that has no children as that would cause data loss, use the drop operation instead: {commit_of(row)}"
         )
     for child in children:
         if child.finished is None:
             raise CommitInUse(f"cannot squash until child commit {commit_of(child)} is finished")
-    _check_subvenance(conn, row, "squash")
 
 
 def _check_subvenance(conn: sqlite3.Connection, row: CommitRow, verb: str) -> None:

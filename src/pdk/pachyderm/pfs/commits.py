@@ -183,22 +183,26 @@ def state_of(conn: sqlite3.Connection, row: CommitRow) -> CommitState:
     return CommitState.STARTED
 
 
-def remove(tx: "PfsTransaction", row: CommitRow, heir_id: int | None) -> None:
-    """Delete a commit; its children and the branches that point to it go to `heir_id` (None: nowhere)."""
+def remove(tx: "PfsTransaction", row: CommitRow) -> None:
+    """Delete a commit; its children and the branches that point to it go to its parent.
+
+    A branch that loses its only commit gets an empty one, as every branch has a head (on an output branch propagation
+    opens it).
+    """
     for child in commit_rows.children(tx.conn, row.id):
-        commit_rows.set_parent(tx.conn, child.id, heir_id)
+        commit_rows.set_parent(tx.conn, child.id, row.parent_id)
     for branch in branch_rows.with_head(tx.conn, row.id):
-        branch_rows.set_head(tx.conn, branch.id, heir_id)
-        if heir_id is None:
-            _refill(tx, branch_of(branch))
+        branch_rows.set_head(tx.conn, branch.id, row.parent_id)
         tx.changed_branches[branch.id] = None
+        if row.parent_id is None and not branch_rows.direct_provenance(tx.conn, branch.id):
+            _refill(tx, branch)
     commit_rows.delete(tx.conn, row.id)
     tx.settled.append(commit_of(row))
 
 
-def _refill(tx: "PfsTransaction", branch: Branch) -> None:
-    """Give a branch that lost its only commit an empty one, as every branch has a head; propagation cares for outputs."""
-    row = branches.ensure_branch(tx, branch)
-    if branch_rows.direct_provenance(tx.conn, row.id):
-        return
-    tx.create_finished_commit(branch, OriginKind.AUTO)
+def _refill(tx: "PfsTransaction", branch: BranchRow) -> None:
+    present = commit_rows.get(tx.conn, branch.repo_id, tx.set_id)
+    if present is not None:  # made a moment ago for another branch of the repo
+        branch_rows.set_head(tx.conn, branch.id, present.id)
+    else:
+        tx.create_finished_commit(branch_of(branch), OriginKind.AUTO)

@@ -112,6 +112,14 @@ class PfsTransaction:
         """Remove the commits of a set; what they added stays in their children. Raises CommitSetNotFound, CommitInUse."""
         commit_sets.squash_commit_set(self, set_id)
 
+    def drop_commit(self, commit: Commit, recursive: bool = False) -> None:
+        """Remove a commit and what it added; `recursive`: with all that builds on it or comes from it. Raises CommitInUse."""
+        commit_sets.drop_commit(self, commit, recursive)
+
+    def squash_commit(self, commit: Commit, recursive: bool = False) -> None:
+        """Remove a commit, what it added stays in its children; `recursive`: with all that comes from it. Raises CommitInUse."""
+        commit_sets.squash_commit(self, commit, recursive)
+
     def propagate(self) -> None:
         """Open the commits that the changes so far call for downstream and tell pps; the end of the transaction does it too."""
         while self.changed_branches:

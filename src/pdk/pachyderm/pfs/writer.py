@@ -67,6 +67,7 @@ class FileWriter:
     def close(self) -> Commit:
         """Make the changes visible, all at once, and return the commit they are in. Raises CommitFinished, BaseNotFinished."""
         try:
+            self._changes.sync()
             return self._apply(self._changes)
         finally:
             self._changes.close()

@@ -369,3 +369,44 @@ def test_a_commit_set_can_be_given_its_id(pfs, do):
     repo = do.repo("a")
     with pfs.transaction("1234567890ab4def1234567890abcdef") as tx:
         assert tx.start_commit(Branch(repo, "master")) == Commit(repo, "1234567890ab4def1234567890abcdef")
+
+
+def test_dropping_one_commit_with_all_that_depends_on_it(pfs, chain):
+    first = chain.put("a", x=b"1")
+    chain.finish(chain.head("b"))
+    second = chain.put("a", y=b"2")
+    with pytest.raises(CommitInUse, match="without recursive"), pfs.transaction() as tx:
+        tx.drop_commit(first)
+    with pfs.transaction() as tx:
+        tx.drop_commit(first, recursive=True)
+    left = {info.commit.id for info in pfs.list_commit()}
+    assert not left & {first.id, second.id}
+    assert chain.read(chain.head("a")) == {}
+
+
+def test_squashing_one_commit_with_what_comes_from_it(pfs, chain):
+    first = chain.put("a", x=b"1")
+    chain.write(chain.head("b"), {"/out": b"1"})
+    chain.finish(chain.head("b"))
+    chain.finish(chain.head("c"))
+    chain.put("a", y=b"2")
+    chain.finish(chain.head("b"))
+    chain.finish(chain.head("c"))
+    with pytest.raises(CommitInUse, match="without recursive"), pfs.transaction() as tx:
+        tx.squash_commit(first)
+    with pfs.transaction() as tx:
+        tx.squash_commit(first, recursive=True)
+    assert first.id not in {info.commit.id for info in pfs.list_commit()}
+    assert chain.read(chain.head("a")) == {"/x": b"1", "/y": b"2"}
+    assert chain.read(chain.head("b")) == {"/out": b"1"}
+
+
+def test_two_branches_that_lose_their_only_commit(pfs, do):
+    repo = do.repo("a")
+    commit = do.put("a", x=b"1")
+    with pfs.transaction() as tx:
+        tx.create_branch(Branch(repo, "tag"), commit)
+    with pfs.transaction() as tx:
+        tx.drop_commit_set(commit.id)
+    assert do.head("a") == do.head("a", "tag")
+    assert do.read(do.head("a")) == {}
