@@ -89,9 +89,7 @@ def validate(settings: Settings, code: Path, previous: str | None) -> DataSummar
             ) from error
         except contract.ContractError as error:
             listed = "\n    ".join(map(str, error.problems))
-            raise TrainError(
-                f"the data breaks its contract: {listed}", where, _contract_remedy(settings)
-            ) from error
+            raise TrainError(f"the data breaks its contract: {listed}", where, _contract_remedy(settings)) from error
     logger.info("the data keeps its contract: %d rows in %s", rows, ", ".join(files))
     return DataSummary(tuple(files), rows)
 

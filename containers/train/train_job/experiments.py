@@ -7,8 +7,9 @@ created, so the second run finds what the first began and trains nothing twice.
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,14 @@ logger = logging.getLogger("train")
 
 _ENDED = {State.COMPLETED, State.CANCELED, State.ERROR, State.DELETED, State.DELETE_FAILED}
 _DOOMED = {State.STOPPING_CANCELED, State.STOPPING_ERROR, State.STOPPING_KILLED, State.DELETING}
-_LOG_LINES = 20
+_LOGGED_LINES = 50
+_SHOWN_LINES = 5
+#: `[time] container [rank=0] || ` before what the trial has written.
+_LINE_PREFIX = re.compile(r"^\[[^\]]*\].*?\|\| ?")
+#: The last line of a traceback.
+_EXCEPTION_LINE = re.compile(r"(?P<text>[\w.]*(?:Error|Exception|Interrupt|Exit|InvalidHP)\b.*)$")
+#: An error that was logged, but not the master's, which only says that the process ended.
+_ERROR_LINE = re.compile(r"ERROR: \[\d+\] (?P<text>.*)$")
 
 
 @dataclass(frozen=True)
@@ -211,25 +219,35 @@ def _best(experiment: Experiment) -> Checkpoint | None:
 
 
 def _failed(experiment: Experiment, what: str) -> TrainError:
+    """The error of an experiment that went wrong, with the cause its last trial has logged.
+
+    A failed job shows the end of what it wrote: the cause and a few lines go there, more of them to the job's log.
+    """
     trials = patiently(experiment.list_trials, "listing trials")
-    where = f"experiment {experiment.id}"
-    lines: list[str] = []
-    if trials:
-        where = f"trial {trials[-1].id} of experiment {experiment.id}"
-        log = patiently(lambda: list(trials[-1].iter_logs(tail=_LOG_LINES)), "reading the trial's log")
-        lines = [line.rstrip() for line in log]
-    shown = "".join(f"\n    {line}" for line in lines) or " (the trial has logged nothing)"
-    number = trials[-1].id if trials else "<id>"
-    searcher = (experiment.config or {}).get("searcher") or {}
-    warm = searcher.get("source_checkpoint_uuid") is not None
-    afresh = (
-        "; if the code no longer fits the weights it continues from, train afresh with --no-incremental" if warm else ""
-    )
+    if not trials:
+        return TrainError(f"{what} before it had a trial", f"experiment {experiment.id}", "see det master logs")
+    trial = trials[-1]
+    lines = patiently(lambda: list(trial.iter_logs(tail=_LOGGED_LINES)), "reading the trial's log")
+    plain = [_LINE_PREFIX.sub("", line.rstrip()) for line in lines]
+    for line in plain:
+        logger.error("trial %d: %s", trial.id, line)
+    shown = "".join(f"\n    {line}" for line in plain[-_SHOWN_LINES:]) or " none"
+    warm = ((experiment.config or {}).get("searcher") or {}).get("source_checkpoint_uuid") is not None
+    afresh = "; if new code cannot go on from the old weights, train afresh with --no-incremental" if warm else ""
     return TrainError(
-        f"{what}; nothing is registered. The trial's last lines:{shown}",
-        where,
-        f"read the whole log (det trial logs {number}), correct the cause, and commit or update the pipeline again{afresh}",
+        f"{what}, nothing is registered: {_cause(plain)}\n  the trial's last lines:{shown}",
+        f"trial {trial.id} of experiment {experiment.id}",
+        f"read its log (det trial logs {trial.id}), correct the cause, and commit or update the pipeline again{afresh}",
     )
+
+
+def _cause(lines: Sequence[str]) -> str:
+    """The line of a log that says best why a trial ended: the last exception, else the last error of the experiment."""
+    for pattern in (_EXCEPTION_LINE, _ERROR_LINE):
+        found = [match for match in map(pattern.match, lines) if match]
+        if found:
+            return found[-1]["text"]
+    return "its log names no error"
 
 
 def _description(settings: Settings, lineage: Lineage) -> str:

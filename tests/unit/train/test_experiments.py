@@ -165,23 +165,70 @@ def test_progress_is_logged_while_waiting(determined, settings, code, master, ca
     assert experiments.metrics_of(best) == {"batches": 1000, "val_auc": 0.78, "val_loss": 0.5}
 
 
+TRACEBACK = """\
+[2024-01-02T03:04:05.678Z] 1dc1c446 [rank=0] || Traceback (most recent call last):
+[2024-01-02T03:04:05.678Z] 1dc1c446 [rank=0] ||   File "model_def.py", line 90, in train_batch
+[2024-01-02T03:04:05.678Z] 1dc1c446 [rank=0] || RuntimeError: the batch is broken
+[2024-01-02T03:04:05.678Z]          || ERROR: resources failed with non-zero exit code
+""".splitlines()
+REFUSAL = """\
+[2024-01-02T03:04:05.678Z] 1dc1c446 [rank=0] || INFO: [12] experiment.data: fetching
+[2024-01-02T03:04:05.678Z] 1dc1c446 [rank=0] || ERROR: [12] experiment.trial: checkpoint x holds no feature_spec.json
+[2024-01-02T03:04:05.678Z] 1dc1c446 [rank=0] || INFO: [12] determined.core: converting InvalidHP to exit(0)
+""".splitlines()
+
+
 @pytest.mark.parametrize("state", ["ERROR", "CANCELED"])
-def test_a_failed_experiment_fails_with_the_trials_last_lines(determined, settings, code, master, state):
+def test_a_failed_experiment_fails_with_the_cause_and_the_trials_last_lines(
+    determined, settings, code, master, state, caplog
+):
     master.script = [("RUNNING", 0.1, None), (state, 0.1, None)]
-    master.log = [f"line {i}" for i in range(40)]
+    master.log = [*(f"line {i}" for i in range(70)), *TRACEBACK]
     experiment = create(determined, settings, code)
     with pytest.raises(TrainError) as error:
         experiments.wait(experiment)
-    assert f"ended as {state}" in error.value.what
-    assert error.value.what.endswith("\n    line 38\n    line 39")
-    assert "line 19" not in error.value.what
-    assert "line 20" in error.value.what
+    first, *rest = error.value.what.splitlines()
+    assert first == (
+        f"experiment {experiment.id} ended as {state}, nothing is registered: RuntimeError: the batch is broken"
+    )
+    assert rest[1:] == [
+        "    line 69",
+        "    Traceback (most recent call last):",
+        '      File "model_def.py", line 90, in train_batch',
+        "    RuntimeError: the batch is broken",
+        "    ERROR: resources failed with non-zero exit code",
+    ]
     assert error.value.where == f"trial {10 + experiment.id} of experiment {experiment.id}"
+    assert "--no-incremental" not in error.value.remedy
+    assert "line 30" in caplog.text
+    assert "line 20" not in caplog.text
+
+
+def test_a_failed_warm_start_suggests_to_start_afresh(determined, settings, code, master):
+    master.script = [("ERROR", 0.1, None)]
+    config = experiments.fill_config(CONFIG, settings, CONTINUED)
+    experiment = experiments.find_or_create(determined, config, code, settings)
+    with pytest.raises(TrainError) as error:
+        experiments.wait(experiment)
+    assert "--no-incremental" in error.value.remedy
 
 
 def test_an_experiment_without_a_checkpoint_is_a_failure(determined, settings, code, master):
     master.leaves_checkpoint = False
+    master.log = REFUSAL
     experiment = create(determined, settings, code)
     experiments.wait(experiment)
-    with pytest.raises(TrainError, match=r"completed without a checkpoint.*\n.*\n    ValueError: the batch is broken"):
+    with pytest.raises(TrainError) as error:
         experiments.best_checkpoint(experiment)
+    assert error.value.what.splitlines()[0] == (
+        f"experiment {experiment.id} completed without a checkpoint, nothing is registered: "
+        "experiment.trial: checkpoint x holds no feature_spec.json"
+    )
+
+
+def test_a_trial_that_says_nothing_is_a_failure_too(determined, settings, code, master):
+    master.script = [("ERROR", 0.0, None)]
+    master.log = []
+    experiment = create(determined, settings, code)
+    with pytest.raises(TrainError, match=r"its log names no error\n  the trial's last lines: none"):
+        experiments.wait(experiment)
