@@ -94,9 +94,11 @@ def enter(root: str, mounts: list[tuple[str, str, bool]]) -> None:
     os.mkdir(old)  # noqa: PTH102
     check(libc.syscall(SYS_PIVOT_ROOT[platform.machine()], root.encode(), old.encode()), "pivot_root")
     os.chdir("/")
-    # Nothing is mounted there any more. Removed by the child, so a killed server leaves no empty folders behind.
-    os.rmdir(f"/.old-root{root}")  # noqa: PTH106
     check(libc.umount2(b"/.old-root", MNT_DETACH), "umount of the old root")
+    # Binding its parent folder showed the new root inside itself. The folder is removed here and not by the server: a killed
+    # one would leave it behind.
+    check(libc.umount2(root.encode(), MNT_DETACH), "umount of the new root inside itself")
+    os.rmdir(root)  # noqa: PTH106
     os.rmdir("/.old-root")  # noqa: PTH106
 
 
