@@ -128,7 +128,11 @@ class _Router(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def _call(self, context: grpc.ServicerContext) -> Call:
         context.add_callback(self._changes.notify)  # wakes a handler that waits for a change when its client goes away
-        return Call(context)
+        call = Call(context)
+        # The SDK sends an empty id when there is none. With one, doing the work now would be wrong.
+        if call.metadata.get("pach-transaction"):
+            raise Unimplemented("transactions are not implemented: leave the transaction (pachctl stop transaction)")
+        return call
 
 
 def _split(path: str) -> tuple[str, str]:

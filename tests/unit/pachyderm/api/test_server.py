@@ -151,6 +151,15 @@ def test_metadata_reaches_the_handler(serve, wire):
     assert (seen["pach-transaction"], seen["authn-token"]) == ("", "t")
 
 
+def test_a_call_of_a_transaction_is_refused_rather_than_done_at_once(serve):
+    done = []
+    call = serve({(API, "CreateRepo"): lambda request, call: done.append(request)})
+    with grpc.insecure_channel(f"127.0.0.1:{call.server.port}") as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(f"/{API}/CreateRepo")(b"", metadata=[("pach-transaction", "1234")])
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert done == []
+
+
 def test_a_message_of_twenty_mebibytes_is_taken(serve, wire):
     sizes = []
 
