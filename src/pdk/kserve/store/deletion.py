@@ -12,9 +12,10 @@ from pdk.kserve.store.resources import Resources
 from pdk.kserve.store.rows import (
     Journal,
     JsonObject,
+    dependents_of,
+    namespace_content,
     select,
-    select_dependents,
-    select_namespace,
+    select_uids,
     uid_exists,
 )
 
@@ -43,7 +44,7 @@ class Deletion:
             return self._delete_namespace(conn, obj)
         if propagation == "Orphan":
             self._orphan_dependents(conn, obj)
-        elif propagation == "Foreground" and select_dependents(conn, obj["metadata"]["uid"]):
+        elif propagation == "Foreground" and dependents_of(conn, obj["metadata"]["uid"]):
             return self._delete_in_foreground(conn, key, obj)
         if obj["metadata"].get("finalizers"):
             return self._mark(conn, key, obj)
@@ -76,7 +77,7 @@ class Deletion:
 
     def _erase(self, conn: sqlite3.Connection, key: str, obj: JsonObject) -> JsonObject:
         erased = self._journal.erase(conn, key, obj)
-        for dependent_key, dependent in select_dependents(conn, obj["metadata"]["uid"]):
+        for dependent_key, dependent in select_uids(conn, dependents_of(conn, obj["metadata"]["uid"])):
             self.collect(conn, dependent_key, dependent)
         for reference in obj["metadata"].get("ownerReferences", []):
             self._release_owner(conn, obj["metadata"].get("namespace", ""), reference)
@@ -87,15 +88,14 @@ class Deletion:
 
     def _delete_in_foreground(self, conn: sqlite3.Connection, key: str, obj: JsonObject) -> JsonObject:
         marked = self._mark(conn, key, obj, FOREGROUND)
-        for dependent_key, dependent in select_dependents(conn, obj["metadata"]["uid"]):
+        for dependent_key, dependent in select_uids(conn, dependents_of(conn, obj["metadata"]["uid"])):
             self.delete(conn, dependent_key, dependent, "Foreground")
         return select(conn, key, obj["metadata"].get("namespace", ""), obj["metadata"]["name"]) or marked
 
     def release(self, conn: sqlite3.Connection, key: str, owner: JsonObject) -> None:
         """Take the foreground finalizer off an owner that waits for dependents and has none left."""
-        if FOREGROUND not in owner["metadata"].get("finalizers", []) or select_dependents(
-            conn, owner["metadata"]["uid"]
-        ):
+        waits = FOREGROUND in owner["metadata"].get("finalizers", [])
+        if not waits or dependents_of(conn, owner["metadata"]["uid"]):
             return
         left = [finalizer for finalizer in owner["metadata"]["finalizers"] if finalizer != FOREGROUND]
         metadata = {k: v for k, v in owner["metadata"].items() if k != "finalizers"}
@@ -118,7 +118,7 @@ class Deletion:
 
     def _orphan_dependents(self, conn: sqlite3.Connection, obj: JsonObject) -> None:
         uid = obj["metadata"]["uid"]
-        for key, dependent in select_dependents(conn, uid):
+        for key, dependent in select_uids(conn, dependents_of(conn, uid)):
             left = [r for r in dependent["metadata"].get("ownerReferences", []) if r.get("uid") != uid]
             metadata = {k: v for k, v in dependent["metadata"].items() if k != "ownerReferences"}
             if left:
@@ -132,16 +132,14 @@ class Deletion:
         metadata = namespace["metadata"] | {"deletionTimestamp": timestamp()}
         marked = namespace | {"metadata": metadata, "status": {"phase": "Terminating"}}
         marked = self._journal.put(conn, "namespaces", marked, namespace)
-        for key, obj in select_namespace(conn, name):
-            # Deleting one object may already have collected another of the list.
-            if uid_exists(conn, obj["metadata"]["uid"]):
-                self.delete(conn, key, obj, "Background")
+        for key, obj in select_uids(conn, namespace_content(conn, name)):
+            self.delete(conn, key, obj, "Background")
         self._settle_namespace(conn, name)
         return marked
 
     def _settle_namespace(self, conn: sqlite3.Connection, name: str) -> None:
         """Remove a terminating namespace once nothing is left in it."""
         namespace = select(conn, "namespaces", "", name)
-        if namespace is None or not namespace["metadata"].get("deletionTimestamp") or select_namespace(conn, name):
+        if namespace is None or not namespace["metadata"].get("deletionTimestamp") or namespace_content(conn, name):
             return
         self._journal.erase(conn, "namespaces", namespace)

@@ -248,11 +248,10 @@ class ObjectStore:
         """
         oldest = clock.now() - EVENT_LIFETIME
         with self.transaction() as conn:
-            dependents = rows.select_ownerless(conn)
-            for key, dependent in dependents:
-                if rows.uid_exists(conn, dependent["metadata"]["uid"]):
-                    self._deletion.collect(conn, key, dependent)
-            for key, owner in rows.select_finalized_by(conn, FOREGROUND):
+            dependents = rows.ownerless(conn)
+            for key, dependent in rows.select_uids(conn, dependents):
+                self._deletion.collect(conn, key, dependent)
+            for key, owner in rows.select_uids(conn, rows.finalized_by(conn, FOREGROUND)):
                 self._deletion.release(conn, key, owner)
             stale = [event for event in rows.select_all(conn, "events", None) if _last_seen(event) < oldest]
             for event in stale:

@@ -116,41 +116,44 @@ def remove(conn: sqlite3.Connection, uid: str) -> None:
     conn.execute("DELETE FROM objects WHERE uid = ?", (uid,))
 
 
-def select_dependents(conn: sqlite3.Connection, owner_uid: str) -> list[tuple[str, JsonObject]]:
-    """Return (resource, object) of everything that names `owner_uid` in its ownerReferences."""
-    rows = conn.execute(
-        "SELECT o.resource, o.body FROM owners w JOIN objects o ON o.uid = w.uid WHERE w.owner_uid = ? "
-        "ORDER BY o.resource, o.namespace, o.name",
-        (owner_uid,),
-    )
-    return [(row["resource"], _load(row["body"])) for row in rows]
+def select_uids(conn: sqlite3.Connection, uids: list[str]) -> Iterator[tuple[str, JsonObject]]:
+    """Yield (resource, object) of those of `uids` that exist, each read when it is its turn.
+
+    Deleting one object of a list may change or delete another one of it, so nothing may be read ahead.
+    """
+    for uid in uids:
+        row = conn.execute("SELECT resource, body FROM objects WHERE uid = ?", (uid,)).fetchone()
+        if row is not None:
+            yield row["resource"], _load(row["body"])
 
 
-def select_ownerless(conn: sqlite3.Connection) -> list[tuple[str, JsonObject]]:
-    """Return (resource, object) of everything that names at least one owner that is gone."""
-    rows = conn.execute(
-        "SELECT DISTINCT o.resource, o.body FROM owners w JOIN objects o ON o.uid = w.uid "
-        "WHERE NOT EXISTS (SELECT 1 FROM objects p WHERE p.uid = w.owner_uid)"
-    )
-    return [(row["resource"], _load(row["body"])) for row in rows]
+def dependents_of(conn: sqlite3.Connection, owner_uid: str) -> list[str]:
+    """Return the uids of everything that names `owner_uid` in its ownerReferences."""
+    query = "SELECT uid FROM owners JOIN objects USING (uid) WHERE owner_uid = ? ORDER BY resource, namespace, name"
+    return [row["uid"] for row in conn.execute(query, (owner_uid,))]
 
 
-def select_finalized_by(conn: sqlite3.Connection, finalizer: str) -> list[tuple[str, JsonObject]]:
-    """Return (resource, object) of everything that has a finalizer."""
-    rows = conn.execute("SELECT resource, body FROM objects WHERE instr(body, ?) > 0", (json.dumps(finalizer),))
-    found = [(row["resource"], _load(row["body"])) for row in rows]
-    return [(resource, obj) for resource, obj in found if finalizer in obj["metadata"].get("finalizers", [])]
+def ownerless(conn: sqlite3.Connection) -> list[str]:
+    """Return the uids of everything that names at least one owner that is gone."""
+    query = "SELECT DISTINCT uid FROM owners WHERE owner_uid NOT IN (SELECT uid FROM objects) ORDER BY uid"
+    return [row["uid"] for row in conn.execute(query)]
+
+
+def finalized_by(conn: sqlite3.Connection, finalizer: str) -> list[str]:
+    """Return the uids of everything whose text has the name of a finalizer in it."""
+    query = "SELECT uid FROM objects WHERE instr(body, ?) > 0"
+    return [row["uid"] for row in conn.execute(query, (json.dumps(finalizer),))]
+
+
+def namespace_content(conn: sqlite3.Connection, namespace: str) -> list[str]:
+    """Return the uids of everything inside a namespace."""
+    query = "SELECT uid FROM objects WHERE namespace = ? ORDER BY resource, name"
+    return [row["uid"] for row in conn.execute(query, (namespace,))]
 
 
 def uid_exists(conn: sqlite3.Connection, uid: str) -> bool:
     """Tell whether an object with this uid is there."""
     return conn.execute("SELECT 1 FROM objects WHERE uid = ?", (uid,)).fetchone() is not None
-
-
-def select_namespace(conn: sqlite3.Connection, namespace: str) -> list[tuple[str, JsonObject]]:
-    """Return (resource, object) of everything inside a namespace."""
-    rows = conn.execute("SELECT resource, body FROM objects WHERE namespace = ? ORDER BY resource, name", (namespace,))
-    return [(row["resource"], _load(row["body"])) for row in rows]
 
 
 class Journal:
