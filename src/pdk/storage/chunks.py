@@ -98,9 +98,13 @@ class ChunkStore:
     def write_temporary(self, data: bytes) -> str:
         """Write bytes to a new temporary file, not synced yet, and return its path."""
         handle, path = tempfile.mkstemp(dir=self._temporary)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            os.fchmod(handle, 0o444)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                os.fchmod(handle, 0o444)
+        except OSError:
+            Path(path).unlink()  # what there is of it takes up a disk that is full
+            raise
         return path
 
     def has_large(self, digest: bytes, size: int) -> bool:

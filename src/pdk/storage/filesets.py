@@ -6,11 +6,11 @@ it keeps the roots and tells them to `collect`. Made by `pdk.stack`. Mirrors `in
 """
 
 import fcntl
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from pdk.db.database import Database
 from pdk.storage import garbage
@@ -39,7 +39,7 @@ class FileSetStorage:
 
     def close(self) -> None:
         """Let another process open the store."""
-        os.close(self._lock)
+        self._lock.close()
 
     def writer(self) -> FileSetWriter:
         """Return a new writer; the caller must `close` it."""
@@ -88,15 +88,15 @@ class FileSetStorage:
         return garbage.collect(self, roots)
 
 
-def _lock(root: Path) -> int:
+def _lock(root: Path) -> IO[bytes]:
     root.mkdir(parents=True, exist_ok=True)
-    handle = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    file = (root / "lock").open("ab")
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        os.close(handle)
+        file.close()
         raise StoreInUse(root) from error
-    return handle
+    return file
 
 
 __all__ = ["EMPTY", "DirEntry", "FileEntry", "FileSetStorage", "FileSetWriter"]

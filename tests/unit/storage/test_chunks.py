@@ -131,3 +131,15 @@ def test_closing_without_flush_forgets_everything(storage, tmp_path):
     assert list((tmp_path / "storage" / "tmp").iterdir()) == []
     assert list(storage.chunks.list_large()) == []
     assert storage.pins.pinned() == []
+
+
+def test_a_full_disk_leaves_no_temporary_file(storage, tmp_path, monkeypatch):
+    def fail(handle, mode):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fchmod", fail)
+    writer = ChunkWriter(storage.chunks)
+    with pytest.raises(OSError, match="No space left"):
+        writer.put(LARGE)
+    writer.close()
+    assert list((tmp_path / "storage" / "tmp").iterdir()) == []

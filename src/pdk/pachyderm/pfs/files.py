@@ -5,7 +5,7 @@ Iterators keep the garbage collection off what they read until they are exhauste
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +87,7 @@ class Files:
                 for child_path, child in self.storage.trees.walk(entry.root, _folder(path), after):
                     yield self._info(child_path, child)
 
-    def glob(self, pattern: str) -> Iterator[FileInfo]:
+    def glob(self, pattern: str) -> Generator[FileInfo, None, None]:
         """Yield the files and folders whose whole path matches, in the order of paths. Raises InvalidGlob."""
         glob = Glob(pattern)
         with self.storage.hold(self.tree):
@@ -152,7 +152,7 @@ class Files:
         """Return the path of the one file that a pattern matches, as GetFile wants it. Raises FileNotFound, InvalidArgument."""
         found = self.glob(pattern)
         first, second = next(found, None), next(found, None)
-        found.close()  # type: ignore[attr-defined]
+        found.close()
         if first is None:
             raise FileNotFound(clean(pattern), self.commit.repo, self.commit.id)
         if second is not None:
@@ -164,7 +164,7 @@ class Files:
         found = self.glob(pattern)
         if next(found, None) is None:
             raise FileNotFound(clean(pattern), self.commit.repo, self.commit.id)
-        found.close()  # type: ignore[attr-defined]
+        found.close()
 
     def subtrees(self, pattern: str) -> Iterator[FileInfo]:
         """Yield the matches of a pattern and everything below matching folders, each path once, as GetFileTAR wants them."""
