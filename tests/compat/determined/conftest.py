@@ -121,9 +121,16 @@ def det(master, token_store, tmp_path_factory):
         "COLUMNS": "300",
     }
 
-    def run(*arguments, status=0):
+    def run(*arguments, status=0, stdin=""):
         result = subprocess.run(
-            ["det", *map(str, arguments)], env=env, cwd=folder, capture_output=True, text=True, check=False, timeout=120
+            ["det", *map(str, arguments)],
+            input=stdin,
+            env=env,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
         output = result.stdout + result.stderr
         assert result.returncode == status, output

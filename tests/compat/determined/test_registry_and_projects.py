@@ -136,6 +136,12 @@ def test_without_a_token_nothing_is_told(master):
     assert bad.json() == {"error": {"code": 16, "reason": "Unauthenticated", "error": "invalid credentials"}}
 
 
+def test_other_host_names_are_refused(master):
+    answer = requests.get(f"{master.url}/info", headers={"Host": "rebound.example.com"}, timeout=10)
+    assert answer.status_code == 403
+    assert "this machine only" in answer.json()["message"]
+
+
 def test_logging_out_ends_the_session(master):
     token = requests.post(
         f"{master.url}/api/v1/auth/login", data='{"username": "admin", "password": ""}', timeout=10
@@ -236,3 +242,4 @@ def test_the_cluster(det):
     assert "pdk-agent" in det("agent", "list")
     det("rp", "bindings", "list-workspaces", "default")
     assert "0.38.1" in det("version")
+    assert "no mount namespaces" not in det("master", "logs", "--tail", 5)

@@ -170,6 +170,15 @@ def test_the_command_line_shows_it(det, trained, tmp_path):
     assert described[0]["experiment"]["progress"] == 1
 
 
+def test_preview_of_a_policy(det, trained):
+    answer = det(
+        "e", "set", "gc-policy", trained.id, "--save-experiment-best", 0, "--save-trial-best", 0, "--save-trial-latest", 0,
+        status=0, stdin="n\n",
+    )  # fmt: skip
+    assert "0 checkpoints with validations and 1 checkpoints without validations" in answer
+    assert "Aborting operations" in answer
+
+
 def test_labels_names_and_archiving(det, client, trained):
     det("experiment", "label", "add", trained.id, "good")
     det("experiment", "set", "description", trained.id, "a better line")

@@ -1,5 +1,6 @@
 """The ASGI application: finds the route, decodes, authenticates, calls the handler, encodes; errors through one table."""
 
+import ipaddress
 import json
 import logging
 import re
@@ -17,7 +18,7 @@ from pdk.determined.api import errors
 from pdk.determined.api.call import Call, camel_case
 from pdk.determined.api.routing import Route, Router
 from pdk.determined.api.waiting import Engines
-from pdk.determined.errors import BadRequest, NoSuchThing, NotLoggedIn, NotServed
+from pdk.determined.errors import BadRequest, NoSuchThing, NotAllowed, NotLoggedIn, NotServed
 from pdk.determined.master.users import Identity
 
 logger = logging.getLogger(__name__)
@@ -28,11 +29,12 @@ LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Application:
-    """Serves the routes of one master."""
+    """Serves the routes of one master; `loopback`: it can only be reached from this machine."""
 
-    def __init__(self, engines: Engines, router: Router) -> None:
+    def __init__(self, engines: Engines, router: Router, loopback: bool) -> None:
         self._engines = engines
         self._router = router
+        self._loopback = loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; other protocols are refused."""
@@ -48,6 +50,8 @@ class Application:
         await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, path: str, receive: Receive) -> Response:
+        if self._loopback and not is_local_name(Headers(scope=scope).get("host", "")):
+            raise NotAllowed("this master listens on this machine only: call it by 127.0.0.1 or localhost")
         found = self._router.match(scope["method"], path)
         if found is None:
             raise unknown_route(scope["method"], path)
@@ -159,6 +163,21 @@ def token_of(headers: Headers) -> str:
         if kind.lower() == "bearer" and token:
             return token.strip()
     return cookie_parser(headers.get("cookie", "")).get(AUTH_COOKIE, "")
+
+
+def is_local_name(host: str) -> bool:
+    """Tell whether a Host header can name this machine: an address, localhost, or a name without dots.
+
+    A web page whose own host name is made to point at 127.0.0.1 (DNS rebinding) could otherwise log in with the blank
+    passwords of the first-run users.
+    """
+    name = host.rpartition("]")[0].lstrip("[") or host.partition(":")[0]
+    if "." not in name or name.endswith(".localhost"):
+        return True
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def raw_path(scope: Scope) -> str:

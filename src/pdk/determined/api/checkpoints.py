@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from pdk.determined.api import encode
-from pdk.determined.api.call import Call
+from pdk.determined.api.call import Call, camel_case
 from pdk.determined.api.trials import file_sizes
 from pdk.determined.errors import BadRequest
 from pdk.determined.master.master import Master
+from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.files import checkpoint_files
 
 JSON = dict[str, Any]
@@ -55,6 +56,27 @@ def patch_checkpoints(master: Master, call: Call) -> JSON:
         if resources is not None:
             master.checkpoints.set_resources(each.required("uuid"), file_sizes(resources))
     return {}
+
+
+def preview_gc(master: Master, call: Call) -> JSON:
+    """GET /experiments/{id}/preview_gc: what a policy would remove, in the shape the command line reads."""
+    names = ("save_experiment_best", "save_trial_best", "save_trial_latest")
+    policy = {name: max(0, call.number(camel_case(name))) for name in names}
+    metric, views = master.checkpoints.unwanted(call.id("experimentId"), policy)
+    return {"metric_name": metric, "checkpoints": [_previewed(view) for view in views]}
+
+
+def _previewed(view: CheckpointView) -> JSON:
+    checkpoint = view.checkpoint
+    return {
+        "TrialID": checkpoint.trial_id,
+        "StepsCompleted": checkpoint.steps_completed,
+        "State": checkpoint.state,
+        "ValidationMetrics": view.validation or {},
+        "UUID": checkpoint.uuid,
+        "Resources": encode.resources(checkpoint),
+        "ReportTime": checkpoint.report_time,
+    }
 
 
 def archive(master: Master, call: Call) -> tuple[str, str, Iterator[bytes]]:

@@ -11,6 +11,8 @@ from pdk.determined.errors import BadRequest, NotAllowed
 from pdk.determined.master.launch import AGENT_ID
 from pdk.determined.master.logs import NEWEST
 from pdk.determined.master.master import Master
+from pdk.determined.master.master_log import MasterLogEntry
+from pdk.determined.master.paging import Page
 from pdk.determined.store.logs import LogFilter
 from pdk.determined.store.records import LogLine
 
@@ -18,6 +20,7 @@ JSON = dict[str, Any]
 
 BATCH_LINES = 500
 MAX_POSTED_LINES = 10_000
+MASTER_LOG_SECONDS = 1.0
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -88,6 +91,26 @@ async def _ascending(engines: Engines, wanted: LogFilter, limit: int, follow: bo
             return
         else:
             await engines.wait(event)
+
+
+async def master_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
+    """v1MasterLogsResponse: the latest records; a negative offset counts from the end, followed until the server stops."""
+    entries = engines.master.own_log.read(0)
+    start, end = Page(min(call.number("offset"), len(entries)), call.number("limit")).window(len(entries))
+    entries, last = entries[start:end], 0
+    while True:
+        for entry in entries:
+            last = entry.id
+            yield {"logEntry": _master_entry(entry)}
+        if not call.flag("follow") or engines.tasks.closed:
+            return
+        await engines.wait(engines.tasks.event, MASTER_LOG_SECONDS)
+        entries = engines.master.own_log.read(last)
+
+
+def _master_entry(entry: MasterLogEntry) -> JSON:
+    level = entry.level if entry.level in LEVELS else "UNSPECIFIED"
+    return {"id": entry.id, "timestamp": entry.timestamp, "level": f"LOG_LEVEL_{level}", "message": entry.message}
 
 
 def _filter(call: Call, trial_id: int = 0, task_id: str = "") -> LogFilter:

@@ -26,6 +26,7 @@ IDENTITY = (
     Route("GET", f"{V1}/master", identity.get_master, "version, ids, features", public=True),
     Route("GET", f"{V1}/master/telemetry", identity.get_telemetry, "always off", public=True),
     Route("GET", f"{V1}/master/config", cluster.get_master_config, "the master's configuration"),
+    Route("GET", f"{V1}/master/logs", logs.master_logs, "the master's own log, also followed", kind="stream"),
     Route("POST", f"{V1}/auth/login", identity.login, "log in with name and password", public=True),
     Route("POST", f"{V1}/auth/logout", identity.logout, "end the session"),
     Route("GET", f"{V1}/auth/user", identity.get_me, "the caller"),
@@ -126,6 +127,7 @@ CHECKPOINTS = (
     Route("DELETE", f"{V1}/checkpoints", checkpoints.delete_checkpoints, "delete checkpoints that are not registered"),
     Route("PATCH", f"{V1}/checkpoints", checkpoints.patch_checkpoints, "report which files are left"),
     Route("POST", f"{V1}/checkpoints/rm", checkpoints.remove_files, "remove files by glob"),
+    Route("GET", "/experiments/{experimentId}/preview_gc", checkpoints.preview_gc, "what a gc policy would remove"),
     Route("GET", "/checkpoints/{checkpointUuid}", checkpoints.archive, "its files as tar.gz, tar or zip", kind="raw"),
 )
 

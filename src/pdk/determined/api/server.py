@@ -22,6 +22,7 @@ from pdk.determined.master.master import Master
 WORKER_THREADS = 8
 START_SECONDS = 20.0
 BACKLOG = 128
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 class DeterminedServer:
@@ -52,11 +53,13 @@ class DeterminedServer:
     def url(self) -> str:
         """Where clients and trials of this machine reach it."""
         host = "127.0.0.1" if self._host in ("", "0.0.0.0", "::") else self._host
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}"
 
     def start(self) -> None:
         """Listen, answer, then start the trials; raises OSError when the port is taken."""
-        self._socket = socket.create_server((self._host, self._wanted_port), backlog=BACKLOG)
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        self._socket = socket.create_server((self._host, self._wanted_port), family=family, backlog=BACKLOG)
         # Accepted connections inherit it. Without, each answer (headers and body are two sends) waits 40 ms for an ACK.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._thread.start()
@@ -86,7 +89,7 @@ class DeterminedServer:
     async def _serve(self) -> None:
         engines = Engines(self._master, self._pool, asyncio.get_running_loop())
         config = uvicorn.Config(
-            Application(engines, Router(ROUTES)),
+            Application(engines, Router(ROUTES), self._host in LOOPBACK_HOSTS),
             http="httptools",
             ws="none",
             lifespan="off",

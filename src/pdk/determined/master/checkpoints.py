@@ -82,6 +82,16 @@ class Checkpoints:
             views = store.views(conn, trial_id=trial_id)
         return paged(ordered(_in_states(views, states), order), page)
 
+    def unwanted(self, experiment_id: int, policy: Mapping[str, int]) -> tuple[str, list[CheckpointView]]:
+        """Return the searcher metric and the checkpoints a policy (save_...) would remove; raises NoSuchThing."""
+        with self._db.read() as conn:
+            experiment = experiments.experiment(conn, experiment_id)
+            if experiment is None:
+                raise errors.NoSuchThing(f"experiment not found: {experiment_id}")
+            doomed = retention.removable(conn, experiment, policy)
+            views = [view for view in store.views(conn, experiment_id=experiment_id) if view.checkpoint.uuid in doomed]
+        return experiment.config["searcher"]["metric"], views
+
     def set_metadata(self, uuid: str, metadata: JSON) -> CheckpointView:
         """Replace the metadata of a checkpoint; steps_completed stays what the trial reported."""
         with self._db.transaction() as conn:

@@ -11,6 +11,7 @@ from pdk.determined.master.experiments import Experiments
 from pdk.determined.master.launch import Cluster as TaskCluster
 from pdk.determined.master.launch import RunFolders
 from pdk.determined.master.logs import Logs
+from pdk.determined.master.master_log import MasterLog
 from pdk.determined.master.models import Models
 from pdk.determined.master.reports import Reports
 from pdk.determined.master.runs import TrialLoop
@@ -34,6 +35,8 @@ class Master:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._db = open_database(settings.data_dir / "determined.db")
         self.signals = Signals()
+        self.own_log = MasterLog()
+        self.own_log.attach()
         definitions = ModelDefinitions(settings.data_dir / "model-definitions")
         transitions = Transitions(self._db, self.signals)
         self.users = Users(self._db)
@@ -76,4 +79,5 @@ class Master:
         self._chores.stop()
         self.logs.stop()
         self.signals.close()
+        self.own_log.detach()
         self._db.close()

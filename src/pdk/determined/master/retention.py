@@ -32,13 +32,17 @@ def unwanted(views: Iterable[CheckpointView], storage: Mapping[str, Any], smalle
     return {view.checkpoint.uuid for view in candidates} - kept
 
 
+def removable(conn: sqlite3.Connection, experiment: Experiment, policy: Mapping[str, Any]) -> set[str]:
+    """Return the uuids of an experiment's checkpoints that `policy` does not keep and that may go."""
+    views = checkpoints.views(conn, experiment_id=experiment.id)
+    doomed = unwanted(views, policy, experiment.config["searcher"]["smaller_is_better"])
+    doomed -= checkpoints.warm_start_sources(conn)
+    return doomed - set(checkpoints.registered(conn, sorted(doomed)))
+
+
 def mark_unwanted(conn: sqlite3.Connection, experiment: Experiment) -> list[str]:
     """Mark the checkpoints of an experiment that its policy does not keep as DELETED; return their uuids."""
-    views = checkpoints.views(conn, experiment_id=experiment.id)
-    smaller = experiment.config["searcher"]["smaller_is_better"]
-    doomed = unwanted(views, experiment.config["checkpoint_storage"], smaller)
-    doomed -= checkpoints.warm_start_sources(conn)
-    doomed -= set(checkpoints.registered(conn, sorted(doomed)))
+    doomed = removable(conn, experiment, experiment.config["checkpoint_storage"])
     for uuid in doomed:
         mark_deleted(conn, uuid)
     return sorted(doomed)

@@ -7,6 +7,7 @@ checkpoint. Mirrors what master and agent of the original do together.
 
 import datetime
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -42,7 +43,12 @@ class Run:
         self._waiter.start()
 
     def _wait(self) -> None:
-        self.status = self._child.wait()
+        try:
+            self.status = self._child.wait()
+        except TimeoutError:
+            # A process stuck in the kernel: what can be ended has been, the trial must not wait for the rest.
+            logger.exception("%s has processes that cannot be ended", self.allocation.id)
+            self.status = -signal.SIGKILL
         self._on_exit()
 
     def kill(self) -> None:
@@ -89,6 +95,8 @@ class TrialLoop:
         self._folders = folders
         self._signals.wake_trial = lambda trial_id: self._loop.enqueue(str(trial_id))
         self._loop.start()
+        # Takes a moment, and the first trial would have to wait for it.
+        threading.Thread(target=self._namespaces, name="namespace-probe", daemon=True).start()
 
     def stop(self) -> None:
         """Ask running trials to checkpoint and exit, kill what has not within the grace; they resume at the next start."""

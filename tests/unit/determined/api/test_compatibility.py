@@ -12,6 +12,7 @@ BY_HAND = {
     ("GET", "/info"),
     ("POST", "/task-logs"),
     ("GET", "/checkpoints/{}"),
+    ("GET", "/experiments/{}/preview_gc"),
 }
 
 

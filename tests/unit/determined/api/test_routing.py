@@ -5,7 +5,7 @@ import pytest
 from pdk.base import errors as categories
 from pdk.determined import errors as domain
 from pdk.determined.api import errors
-from pdk.determined.api.app import json_of
+from pdk.determined.api.app import is_local_name, json_of
 from pdk.determined.api.call import Call, Fields, camel_case, snake_case
 from pdk.determined.api.routes import ROUTES
 from pdk.determined.api.routing import Route, Router
@@ -100,6 +100,24 @@ def test_empty_bodies(body):
 def test_bodies_that_are_no_json(body):
     with pytest.raises(BadRequest, match="not JSON"):
         json_of(body)
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1:8080", True),
+        ("localhost", True),
+        ("[::1]:8080", True),
+        ("10.0.0.5:80", True),
+        ("master:8080", True),
+        ("pdk.localhost:8080", True),
+        ("", True),
+        ("evil.example.com:8080", False),
+        ("127.0.0.1.example.com", False),
+    ],
+)
+def test_host_names_a_local_master_answers_to(host, local):
+    assert is_local_name(host) == local
 
 
 def subclasses(kind):
