@@ -87,3 +87,13 @@ def test_an_owner_whose_dependent_was_given_away_is_not_stuck(store):
     assert "top" in names(store)
     store.sweep()
     assert names(store) == ["leaf"]
+
+
+def test_a_deletion_that_reaches_an_object_on_two_ways_deletes_it_once(store):
+    top = make(store, "top")
+    first = make(store, "first", top)
+    make(store, "second", top, first)
+    start = store.revision()
+    store.delete("configmaps", "models", "top")
+    deleted = [e.object["metadata"]["name"] for e in store.changes_since(start) if e.type == "DELETED"]
+    assert deleted == ["top", "first", "second"]
