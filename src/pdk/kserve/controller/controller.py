@@ -24,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ControllerSettings:
-    """`domain` is the last part of every `status.url`; the ingress address is told to clients, 0 = not told."""
+    """`domain` is the last part of every `status.url`.
+
+    The ingress' address is not used: the Service that tells it to clients is one of the API's initial objects.
+    """
 
     domain: str = "example.com"
     ingress_host: str = "127.0.0.1"

@@ -34,7 +34,7 @@ LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
     <RollingFile name="pod" fileName="{log}" filePattern="{log}.%i" append="true">
       <RegexFilter regex="Backend received inference at.*" onMatch="DENY" onMismatch="NEUTRAL"/>
       <PatternLayout alwaysWriteExceptions="false" charset="UTF-8"
-        pattern="%d{{yyyy-MM-dd'T'HH:mm:ss.SSS'000Z'}}{{UTC}} [%-5p] %t %c - %m %xEx{{separator( | )}}%n"/>
+        pattern="%d{{yyyy-MM-dd'T'HH:mm:ss.SSS'000Z'}}{{UTC}} [%-5p] %t %c - %enc{{%m}}{{CRLF}}%notEmpty{{ %xEx{{separator( | )}}}}%n"/>
       <Policies><SizeBasedTriggeringPolicy size="16 MB"/></Policies>
       <DefaultRolloverStrategy fileIndex="min" max="1"/>
     </RollingFile>

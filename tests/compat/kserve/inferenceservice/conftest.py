@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ISVC = "inferenceservices.serving.kserve.io"
-HANDLER = '''
+HANDLER = """
 import json, os, time
 from pathlib import Path
 from ts.utils.util import PredictionException
@@ -46,7 +46,7 @@ class Handler:
         if isinstance(instance, dict) and "sleep" in instance:
             time.sleep(instance["sleep"])
         return float("nan") if self.nan else self.version
-'''
+"""
 
 
 def load_serving():
@@ -74,8 +74,15 @@ def build_model(folder: Path, version: str, name: str = "churn", settings=None, 
             archive.writestr("probe.json", json.dumps(probe))
     if config:
         (folder / "config").mkdir()
-        entry = {"defaultVersion": True, "marName": f"{name}.mar", "minWorkers": 1, "maxWorkers": 1, "batchSize": 1,
-                 "maxBatchDelay": 10, "responseTimeout": 30} | snapshot
+        entry = {
+            "defaultVersion": True,
+            "marName": f"{name}.mar",
+            "minWorkers": 1,
+            "maxWorkers": 1,
+            "batchSize": 1,
+            "maxBatchDelay": 10,
+            "responseTimeout": 30,
+        } | snapshot
         text = json.dumps({"name": "startup.cfg", "modelCount": 1, "models": {name: {version: entry}}})
         (folder / "config/config.properties").write_text(
             "inference_address=http://0.0.0.0:8085\nmanagement_address=http://0.0.0.0:8083\n"

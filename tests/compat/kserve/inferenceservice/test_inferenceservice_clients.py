@@ -49,7 +49,9 @@ def objects():
                 for name, data in kept.items()
                 if name.startswith(prefix)
             )
-            return self.reply(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>".encode())
+            return self.reply(
+                200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>".encode()
+            )
 
         def reply(self, status, body):
             self.send_response(status)
@@ -92,7 +94,8 @@ def test_a_commit_is_served_once_it_is_finished(serving, tools, kubeconfig, obje
     core.create_namespaced_service_account(
         "default",
         kubernetes.V1ServiceAccount(
-            metadata=kubernetes.V1ObjectMeta(name="pach-deploy"), secrets=[kubernetes.V1ObjectReference(name="pachyderm")]
+            metadata=kubernetes.V1ObjectMeta(name="pach-deploy"),
+            secrets=[kubernetes.V1ObjectReference(name="pachyderm")],
         ),
     )
     isvc = V1beta1InferenceService(
@@ -148,6 +151,8 @@ def check_kubectl(kubeconfig, tmp_path, host, pod):
 
 def kubectl(kubeconfig, tmp_path, *arguments):
     environment = {"HOME": str(tmp_path), "KUBECONFIG": str(kubeconfig), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([shutil.which("kubectl"), *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [shutil.which("kubectl"), *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

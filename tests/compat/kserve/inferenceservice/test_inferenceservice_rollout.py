@@ -45,7 +45,8 @@ def test_a_rollout_under_load_loses_no_request_and_a_bad_one_changes_nothing(ser
     with tools.Traffic(port) as traffic:
         tools.apply(store, tools.manifest(bad.as_uri()))
         tools.wait_until(
-            lambda: tools.status_of(store)["modelStatus"]["transitionStatus"] == "BlockedByFailedLoad", what="the failure"
+            lambda: tools.status_of(store)["modelStatus"]["transitionStatus"] == "BlockedByFailedLoad",
+            what="the failure",
         )
     assert {(status, revision) for status, revision, _ in traffic.answers} == {(200, "churn-predictor-00002")}
     failure = tools.status_of(store)["modelStatus"]["lastFailureInfo"]

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,15 +23,13 @@ from pdk.reconcile.changes import Changes
 
 ISVC = "inferenceservices.serving.kserve.io"
 FAKE = Path(__file__).parents[1] / "predictor/fake_torchserve.py"
-LIMITS = Limits(
-    load_timeout=20.0, drain_timeout=3.0, stop_grace=2.0, health_seconds=0.05, backoff=0.3, max_backoff=0.3
-)
+LIMITS = Limits(load_timeout=20.0, drain_timeout=3.0, stop_grace=2.0, backoff=0.3, max_backoff=0.3)
 
 
 class Cluster:
     """Applies InferenceServices and looks at what became of them; `again` is a restarted server."""
 
-    def __init__(self, root):
+    def __init__(self, root, health_seconds=0.05, resync_seconds=0.5):
         self.root = root
         java = root / "java"
         if not java.exists():
@@ -47,9 +46,9 @@ class Cluster:
         self.predictor = PredictorSettings(
             root=root / "models", marker_prefix=f"test-controller/{root}/", python=Path(sys.executable),
             environment={"PATH": os.environ["PATH"]}, temp=Path(tempfile.gettempdir()), java=java,
-            jvm_flags=(), mount_models=False, limits=LIMITS,
+            jvm_flags=(), mount_models=False, limits=replace(LIMITS, health_seconds=health_seconds),
         )  # fmt: skip
-        settings = ControllerSettings(resync_seconds=0.5, ingress_port=8123)
+        settings = ControllerSettings(resync_seconds=resync_seconds)
         self.controller = KServeController(self.db, self.store, self.logs, self.routes, self.predictor, settings)
         self.controller.start()
 

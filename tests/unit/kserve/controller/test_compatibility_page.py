@@ -38,6 +38,8 @@ def test_headers():
     assert dict(rows) == VERSION_HEADERS
 
 
-@pytest.mark.parametrize("kind", [failures.ModelFailure, *failures.ModelFailure.__subclasses__(), model_spec.RuntimeNotRecognized])
+@pytest.mark.parametrize(
+    "kind", [failures.ModelFailure, *failures.ModelFailure.__subclasses__(), model_spec.RuntimeNotRecognized]
+)
 def test_reasons(kind):
     assert kind.reason in first_cells(section("InferenceService"))

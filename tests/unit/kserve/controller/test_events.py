@@ -17,7 +17,9 @@ def store(tmp_path):
 
 @pytest.fixture
 def isvc(store):
-    return store.create("inferenceservices.serving.kserve.io", {"metadata": {"name": "churn", "namespace": "ns"}, "spec": {}})
+    return store.create(
+        "inferenceservices.serving.kserve.io", {"metadata": {"name": "churn", "namespace": "ns"}, "spec": {}}
+    )
 
 
 def test_the_same_event_is_counted(store, isvc):

@@ -322,3 +322,19 @@ def test_an_object_without_finalizer_that_vanished_is_cleaned_up(cluster):
         again.until(lambda: again.revisions.keys() == [] and again.processes() == [])
     finally:
         again.controller.stop()
+
+
+def test_a_revision_that_refuses_connections_is_looked_at_at_once(cluster):
+    cluster.controller.stop()
+    rare = type(cluster)(cluster.root, health_seconds=60.0, resync_seconds=60.0)
+    try:
+        rare.apply(rare.model("one"))
+        rare.ready(1)
+        os.kill(rare.revisions.all()[0].process.pid, signal.SIGKILL)
+        time.sleep(0.5)
+        assert rare.revisions.all()[0].restarts == 0
+        rare.routes.report_unreachable("default/churn")
+        rare.until(lambda: rare.revisions.all()[0].restarts == 1)
+        rare.ready(1)
+    finally:
+        rare.controller.stop()

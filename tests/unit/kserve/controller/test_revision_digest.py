@@ -4,7 +4,10 @@ from pdk.kserve.controller.revision_digest import digest, pod_name
 
 
 def isvc(annotations=None, **predictor):
-    return {"metadata": {"annotations": annotations}, "spec": {"predictor": {"model": {"storageUri": "s3://b/m"}} | predictor}}
+    return {
+        "metadata": {"annotations": annotations},
+        "spec": {"predictor": {"model": {"storageUri": "s3://b/m"}} | predictor},
+    }
 
 
 def test_spec_and_propagated_annotations_count():

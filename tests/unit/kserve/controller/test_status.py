@@ -47,7 +47,11 @@ def test_a_new_revision_that_loads_beside_a_serving_one():
     old = revision(1)
     status = build_status(view(revision(2, RevisionState.STARTING), old, traffic=((old, 100),)))
     assert condition(status, "Ready")["status"] == "Unknown"
-    assert condition(status, "RoutesReady") == {**condition(status, "RoutesReady"), "status": "True", "severity": "Info"}
+    assert condition(status, "RoutesReady") == {
+        **condition(status, "RoutesReady"),
+        "status": "True",
+        "severity": "Info",
+    }
     assert status["url"] == "http://churn.default.example.com"
     assert status["modelStatus"]["transitionStatus"] == "InProgress"
     assert status["components"]["predictor"]["traffic"][0]["latestRevision"] is True

@@ -11,7 +11,9 @@ S = RevisionState
 
 def pod(state, **more):
     stages = {"created": 1.0, **more.pop("stages", {})}
-    return build_pod(Revision("uid", "ns", "churn", 1, "d", {}, {}, "pod", 1, state=state, stages=stages, **more), DEPLOYMENT)
+    return build_pod(
+        Revision("uid", "ns", "churn", 1, "d", {}, {}, "pod", 1, state=state, stages=stages, **more), DEPLOYMENT
+    )
 
 
 def containers(built):

@@ -65,7 +65,7 @@ def test_the_file_of_the_original_example(tmp_path):
 
 
 def test_properties_syntax():
-    text = '# c\n! c\n\na=1\nb : 2\n  c   3\nd=x\\\n   y\na=4\nbare\ne=a=b:c\n'
+    text = "# c\n! c\n\na=1\nb : 2\n  c   3\nd=x\\\n   y\na=4\nbare\ne=a=b:c\n"
     assert parse_properties(text) == {"a": "4", "b": "2", "c": "3", "d": "xy", "bare": "", "e": "a=b:c"}
 
 

@@ -70,8 +70,14 @@ def test_the_annotation_comes_before_the_service_account(store):
 
 def test_the_other_settings(store):
     secret(
-        store, "s3", {**KEYS, "AWS_SESSION_TOKEN": "t"}, s3_endpoint="h", s3_verifyssl="0", s3_usevirtualbucket="true",
-        s3_useanoncredential="1", s3_cabundle="/ca.pem",
+        store,
+        "s3",
+        {**KEYS, "AWS_SESSION_TOKEN": "t"},
+        s3_endpoint="h",
+        s3_verifyssl="0",
+        s3_usevirtualbucket="true",
+        s3_useanoncredential="1",
+        s3_cabundle="/ca.pem",
     )
     account(store, "sa", "s3")
     access = resolve(store, "sa")

@@ -22,7 +22,9 @@ def test_the_usual_one():
 
 def test_the_old_form_and_explicit_defaults():
     assert parse_model_spec({"pytorch": {"storageUri": "s3://b/m", "protocolVersion": "v1"}}).storage_uri == "s3://b/m"
-    named = predictor(runtime="kserve-torchserve", protocolVersion="v1", modelFormat={"name": "pytorch", "version": "1"})
+    named = predictor(
+        runtime="kserve-torchserve", protocolVersion="v1", modelFormat={"name": "pytorch", "version": "1"}
+    )
     assert parse_model_spec(named).timeout is None
 
 
@@ -63,7 +65,9 @@ def test_cpu_limits(cpu, cores):
 def test_environment_from_values_secrets_and_config_maps(tmp_path):
     store = ObjectStore(Database(tmp_path / "db", OBJECT_MIGRATIONS), Changes())
     store.create("namespaces", {"metadata": {"name": "ns"}})
-    store.create("secrets", {"metadata": {"name": "s", "namespace": "ns"}, "data": {"k": base64.b64encode(b"v").decode()}})
+    store.create(
+        "secrets", {"metadata": {"name": "s", "namespace": "ns"}, "data": {"k": base64.b64encode(b"v").decode()}}
+    )
     store.create("configmaps", {"metadata": {"name": "c", "namespace": "ns"}, "data": {"k": "w"}})
     env = [
         {"name": "A", "value": "1"},
@@ -73,7 +77,10 @@ def test_environment_from_values_secrets_and_config_maps(tmp_path):
     ]
     found = resolve_environment(store, "ns", parse_model_spec(predictor(env=env)))
     assert found == {"A": "1", "EMPTY": "", "B": "v", "C": "w"}
-    for reference, words in (({"name": "s", "key": "x"}, "couldn't find key x"), ({"name": "t", "key": "k"}, "not found")):
+    for reference, words in (
+        ({"name": "s", "key": "x"}, "couldn't find key x"),
+        ({"name": "t", "key": "k"}, "not found"),
+    ):
         missing = parse_model_spec(predictor(env=[{"name": "B", "valueFrom": {"secretKeyRef": reference}}]))
         with pytest.raises(ModelLoadFailed, match=words):
             resolve_environment(store, "ns", missing)

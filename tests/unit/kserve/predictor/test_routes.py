@@ -14,7 +14,12 @@ def route(*targets, name="churn", hosts=("churn.default.example.com", "churn.def
 def test_host_is_found_in_any_case_with_port_and_trailing_dot():
     routes = Routes()
     routes.set(route((OLD, 100)))
-    for host in ("churn.default.example.com", "CHURN.default.Example.com:8080", "churn.default.example.com.", "churn.default"):
+    for host in (
+        "churn.default.example.com",
+        "CHURN.default.Example.com:8080",
+        "churn.default.example.com.",
+        "churn.default",
+    ):
         assert routes.by_host(host).name == "churn"
     assert routes.by_host("other.default.example.com") is None
     assert routes.known_hosts() == ["churn.default.example.com"]

@@ -18,7 +18,9 @@ def test_keys_may_hold_what_a_url_would_cut():
     assert parse_storage_uri("s3://b").path == ""
 
 
-@pytest.mark.parametrize("text", ["gs://b/x", "pvc://claim/x", "/plain/path", "", "file://host/x", "file:x", "s3:///x", "https:///x"])
+@pytest.mark.parametrize(
+    "text", ["gs://b/x", "pvc://claim/x", "/plain/path", "", "file://host/x", "file:x", "s3:///x", "https:///x"]
+)
 def test_refused(text):
     with pytest.raises(InvalidPredictorSpec, match="storageUri"):
         parse_storage_uri(text)

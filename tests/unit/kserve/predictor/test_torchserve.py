@@ -45,7 +45,9 @@ def test_workers_are_counted(answering):
     assert workers(answering(200, json.dumps(described).encode()), "m") == Workers(1, 2)
 
 
-@pytest.mark.parametrize(("status", "body"), [(404, b"{}"), (200, b"not json"), (200, b"[]"), (200, b"{}"), (200, b"[1]")])
+@pytest.mark.parametrize(
+    ("status", "body"), [(404, b"{}"), (200, b"not json"), (200, b"[]"), (200, b"{}"), (200, b"[1]")]
+)
 def test_no_answer_counts_as_not_there(answering, status, body):
     assert workers(answering(status, body), "m") is None
 
