@@ -97,8 +97,8 @@ def torchserve_runtime() -> JsonObject:
         "spec": {
             "annotations": {"prometheus.kserve.io/port": "8082", "prometheus.kserve.io/path": "/metrics"},
             "supportedModelFormats": [{"name": "pytorch", "version": "1", "autoSelect": True, "priority": 2}],
-            # The original lists grpc-v2 as well; nothing here speaks gRPC to models.
-            "protocolVersions": ["v1", "v2"],
+            # The original lists v2 and grpc-v2 as well; here only v1 is served, and who asks finds out beforehand.
+            "protocolVersions": ["v1"],
             "containers": [container],
         },
     }
