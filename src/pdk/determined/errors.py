@@ -7,6 +7,7 @@
     Unauthenticated     NotLoggedIn, WrongPassword
     PermissionDenied    InactiveUser, NotAllowed
     Unimplemented       NotServed
+    Unavailable         DataFolderInUse
 
 Raised by `pdk.determined.master` and `pdk.determined.store`, mapped to HTTP by `pdk.determined.api.errors` only.
 """
@@ -68,6 +69,10 @@ class InactiveUser(errors.PermissionDenied):
 
 class NotAllowed(errors.PermissionDenied):
     """The caller is known but may not do this."""
+
+
+class DataFolderInUse(errors.Unavailable):
+    """Another master runs over the same data folder."""
 
 
 class NotServed(errors.Unimplemented):

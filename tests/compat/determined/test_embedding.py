@@ -9,6 +9,7 @@ import requests
 from determined.experimental import Determined
 
 from pdk.determined.api.server import DeterminedServer
+from pdk.determined.errors import DataFolderInUse
 from pdk.determined.master.master import Master
 from pdk.determined.master.settings import MasterSettings
 from pdk.process import tree
@@ -38,6 +39,8 @@ def client(server):
 def test_ports_and_a_port_that_is_taken(server, tmp_path):
     assert server.ports == {"master": server.port}
     assert requests.get(f"{server.url}/health", timeout=10).json()["status"] == "up"
+    with pytest.raises(DataFolderInUse, match="another master is running"):
+        Master(MasterSettings(tmp_path / "master", "test-other/"))
     other = DeterminedServer(Master(MasterSettings(tmp_path / "other", "test-other/")), port=server.port)
     with pytest.raises(OSError, match="in use"):
         other.start()
@@ -58,8 +61,8 @@ def test_long_polls_hold_no_thread(server, client, lab):
     script = lab.script_config('echo "$GREETING"; sleep 60', preemption_timeout=1)
     experiment = client.create_experiment(script, str(lab.CORE_SCRIPT))
     lab.wait_until(lambda: lab.state_of(experiment) == "RUNNING")
-    task_id = experiment.list_trials()[0]._session.get(f"api/v1/trials/{experiment.list_trials()[0].id}").json()
-    url = f"{server.url}/api/v1/allocations/{task_id['trial']['taskId']}.1/signals/preemption"
+    trial = client._session.get(f"api/v1/trials/{experiment.list_trials()[0].id}").json()["trial"]
+    url = f"{server.url}/api/v1/allocations/{trial['taskId']}.1/signals/preemption"
     headers = {"Authorization": f"Bearer {client._session.token}"}
     answers = []
 

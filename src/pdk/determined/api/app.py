@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 TASK_TOKEN_HEADER = "grpc-metadata-x-allocation-token"
 AUTH_COOKIE = "auth"
+MAX_DIGITS = 300
 LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -145,10 +146,33 @@ def decode(
     return Call(parameters, query, value, token, headers.get("accept", ""), identity)
 
 
+def finite_float(text: str) -> float:
+    """Return a JSON number as a float; raises ValueError for one too large (the original refuses those too)."""
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{text[:40]} is too large")
+    return value
+
+
+def bounded_int(text: str) -> int:
+    """Return a JSON number as an int; raises ValueError for one no float can hold."""
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"{text[:40]}... is too large")
+    return int(text)
+
+
+def no_constant(text: str) -> float:
+    """Refuse NaN and the infinities, which JSON has not (the clients send them as text)."""
+    raise ValueError(f"{text} is no JSON")
+
+
+DECODER = json.JSONDecoder(parse_float=finite_float, parse_int=bounded_int, parse_constant=no_constant)
+
+
 def json_of(body: bytes) -> Any:
     """Decode a request body; raises BadRequest when it is no JSON or holds halves of characters."""
     try:
-        value = json.loads(body) if body.strip() else None
+        value = DECODER.decode(body.decode()) if body.strip() else None
         if LONE_SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:

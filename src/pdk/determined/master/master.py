@@ -3,6 +3,11 @@
 Built by the composition root and handed to `pdk.determined.api.server.DeterminedServer`; the API calls the engines.
 """
 
+import fcntl
+from pathlib import Path
+from typing import IO
+
+from pdk.determined.errors import DataFolderInUse
 from pdk.determined.master.checkpoints import Checkpoints
 from pdk.determined.master.chores import Chores
 from pdk.determined.master.cluster import Cluster
@@ -27,12 +32,13 @@ from pdk.process.child import Launcher, SubprocessLauncher
 
 
 class Master:
-    """All engines over one data folder. Two masters must never share a data folder at the same time."""
+    """All engines over one data folder, which it locks: a second master would end the first one's trials."""
 
     def __init__(self, settings: MasterSettings, launcher: Launcher | None = None) -> None:
-        """Open the data folder and bring it up to date; nothing runs before `start`."""
+        """Open the data folder and bring it up to date; nothing runs before `start`. Raises DataFolderInUse."""
         self.settings = settings
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = locked(settings.data_dir / "lock")
         self._db = open_database(settings.data_dir / "determined.db")
         self.signals = Signals()
         self.own_log = MasterLog()
@@ -81,3 +87,15 @@ class Master:
         self.signals.close()
         self.own_log.detach()
         self._db.close()
+        self._lock.close()
+
+
+def locked(path: Path) -> IO[str]:
+    """Lock a file until it is closed or the process ends, however it ends; raises DataFolderInUse."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise DataFolderInUse(f"another master is running over {path.parent}: stop it first") from error
+    return file

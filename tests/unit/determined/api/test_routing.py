@@ -96,7 +96,20 @@ def test_empty_bodies(body):
     assert json_of(body) is None
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff\xff", b'{"a": "\\ud800"}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"\xff\xff",
+        b"NaN",
+        b'{"a": Infinity}',
+        b"1e999",
+        b"9" * 301,
+        b"{} {}",
+        b'{"a": "\\ud800"}',
+        b"[" * 100_000,
+    ],
+)
 def test_bodies_that_are_no_json(body):
     with pytest.raises(BadRequest, match="not JSON"):
         json_of(body)
