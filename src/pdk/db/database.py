@@ -7,11 +7,16 @@ may be lost) is registered with `after_commit`.
 import contextlib
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 Migration = tuple[str, str]
 """A name, unique for ever, and the SQL script it runs."""
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that can be referred to weakly."""
 
 
 class Database:
@@ -28,21 +33,24 @@ class Database:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._write_lock = threading.RLock()
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        # Weak: a thread that ends drops its reader, and with it the open files.
+        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._connections_lock = threading.Lock()
         self._writer = self._connect()
         self._depth = 0
         self._callbacks: list[Callable[[], None]] = []
         self._migrate(migrations)
 
-    def _connect(self) -> sqlite3.Connection:
-        conn = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+    def _connect(self) -> "_Connection":
+        conn = sqlite3.connect(
+            self.path, timeout=30, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         conn.row_factory = sqlite3.Row
         conn.execute("PRAGMA journal_mode=WAL")
         conn.execute("PRAGMA synchronous=FULL")
         conn.execute("PRAGMA foreign_keys=ON")
         with self._connections_lock:
-            self._connections.append(conn)
+            self._connections.add(conn)
         return conn
 
     def _migrate(self, migrations: Sequence[Migration]) -> None:
@@ -124,7 +132,7 @@ class Database:
     def close(self) -> None:
         """Close every connection of every thread; the database must not be used afterwards."""
         with self._write_lock, self._connections_lock:
-            for conn in self._connections:
+            for conn in list(self._connections):
                 conn.close()
             self._connections.clear()
 

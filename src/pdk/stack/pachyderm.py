@@ -12,6 +12,7 @@ from pdk.pachyderm.api.s3 import S3Gateway
 from pdk.pachyderm.api.server import PachdServer
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs.engine import Pfs
+from pdk.pachyderm.pfs.garbage import garbage_collector
 from pdk.pachyderm.pps.engine import Pps, PpsSettings
 from pdk.pachyderm.pps.images import ImageMap, ImageTarget
 from pdk.pachyderm.store import pfs_schema, pps_schema
@@ -34,7 +35,9 @@ class Pachd:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._db = Database(data / "pachd.db", [*pfs_schema.MIGRATIONS, *pps_schema.MIGRATIONS])
         changes = Changes()
-        pfs = Pfs(self._db, FileSetStorage(data / "storage", self._db), changes)
+        self._storage = FileSetStorage(data / "storage", self._db)
+        pfs = Pfs(self._db, self._storage, changes)
+        self._garbage = garbage_collector(pfs)
         pps_settings = PpsSettings(data, f"{settings.marker_prefix}pachyderm/", threads=settings.omp_threads)
         self._pps = Pps(self._db, pfs, changes, SubprocessLauncher(), image_map(settings), pps_settings)
         wire = Wire()
@@ -49,6 +52,7 @@ class Pachd:
         self._gateway.start()
         clients.write_pachyderm_config(settings.pachyderm_config, settings.host, self._server.port)
         self._pps.start(settings.host, self._server.port)
+        self._garbage.start()
 
     @property
     def ports(self) -> dict[str, int]:
@@ -57,9 +61,11 @@ class Pachd:
 
     def stop(self) -> None:
         """Stop serving, end user code; its datums run again after the next start."""
+        self._garbage.stop()
         self._pps.stop()
         self._gateway.stop()
         self._server.stop()
+        self._storage.close()
         self._db.close()
 
 

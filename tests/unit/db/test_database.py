@@ -1,5 +1,6 @@
 """Transactions, nested ones, readers, callbacks, migrations."""
 
+import gc
 import threading
 
 import pytest
@@ -85,3 +86,14 @@ def test_statements_split_outside_strings():
         "CREATE TABLE a (x);",
         "INSERT INTO a VALUES ('x;\ny');",
     ]
+
+
+def test_a_thread_that_ends_leaves_no_connection(db):
+    values(db)
+    before = len(db._connections)
+    for _ in range(5):
+        thread = threading.Thread(target=lambda: values(db))
+        thread.start()
+        thread.join()
+    gc.collect()
+    assert len(db._connections) == before
