@@ -13,7 +13,7 @@ from pdk.kserve.api.pki import make_tls_files, write_private
 from pdk.kserve.api.server import KubernetesApi
 from pdk.kserve.controller.controller import ControllerSettings, KServeController
 from pdk.kserve.predictor.routes import Routes
-from pdk.kserve.predictor.settings import Limits, PredictorSettings
+from pdk.kserve.predictor.settings import Limits, PredictorSettings, S3Defaults
 from pdk.kserve.store import revisions
 from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.kserve.store.pod_logs import PodLogs
@@ -40,7 +40,7 @@ class KServe:
             logs,
             routes,
             predictor_settings(settings, data, environment),
-            ControllerSettings(settings.ingress_domain, settings.host, settings.ingress_port),
+            ControllerSettings(settings.ingress_domain),
         )
         tls, token = make_tls_files(data / "tls"), _token(data / "token")
         self._api = KubernetesApi(store, logs, tls, token, settings.host, settings.kubernetes_port)
@@ -74,6 +74,8 @@ def predictor_settings(settings: Settings, data: Path, environment: Mapping[str,
         python=Path(settings.python),
         environment={name: environment[name] for name in INHERITED if name in environment},
         temp=temp,
+        # Models named s3:// without a secret are this stack's own; a secret or service account says otherwise.
+        s3=S3Defaults(f"http://{settings.host}:{settings.s3_port}", "pachyderm", "pachyderm"),
         limits=Limits(load_timeout=settings.load_timeout_seconds),
     )
 

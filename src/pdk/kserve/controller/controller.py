@@ -24,14 +24,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ControllerSettings:
-    """`domain` is the last part of every `status.url`.
-
-    The ingress' address is not used: the Service that tells it to clients is one of the API's initial objects.
-    """
+    """`domain` is the last part of every `status.url`; the resync looks at every InferenceService again, in seconds."""
 
     domain: str = "example.com"
-    ingress_host: str = "127.0.0.1"
-    ingress_port: int = 0
     resync_seconds: float = 10.0
     workers: int = 2
 

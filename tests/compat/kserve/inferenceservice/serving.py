@@ -42,7 +42,7 @@ class Serving:
             temp=Path(tempfile.gettempdir()),
             limits=limits,
         )
-        settings = ControllerSettings(resync_seconds=0.3, ingress_port=port)
+        settings = ControllerSettings(resync_seconds=0.3)
         self.controller = KServeController(
             self.db, self.store, self.logs, self.routes, replace(predictor, **more), settings
         )
