@@ -152,7 +152,8 @@ def namespace_argv(spec: ChildSpec, scratch: str) -> list[str]:
 def namespaces_available() -> str | None:
     """Try a mount namespace once; return None when it works, else the reason."""
     with tempfile.TemporaryDirectory(prefix="pdk-try-") as folder:
-        spec = ChildSpec("probe", ["true"], {"PATH": os.defpath}, Path("/"), mounts=[Mount(Path(folder), "/pfs")])
+        mounts = [Mount(Path(folder), "/pfs"), Mount(Path(folder), "/mnt/models", read_only=True)]
+        spec = ChildSpec("probe", ["true"], {"PATH": os.defpath}, Path("/"), mounts=mounts)
         with tempfile.TemporaryDirectory(prefix="pdk-root-") as root:
             result = subprocess.run(namespace_argv(spec, root), capture_output=True, text=True, check=False)
     return None if result.returncode == 0 else result.stderr.strip() or f"exit status {result.returncode}"

@@ -18,6 +18,8 @@ import sys
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
+# nosuid, nodev, noexec: the same bits in what statvfs(2) reports.
+MS_LOCKED = 2 | 4 | 8
 MNT_DETACH = 2
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
@@ -89,7 +91,9 @@ def enter(root: str, mounts: list[tuple[str, str, bool]]) -> None:
     for source, target, read_only in mounts:
         mount(source, root + target, "", MS_BIND | MS_REC)
         if read_only:
-            mount("none", root + target, "", MS_BIND | MS_REMOUNT | MS_RDONLY)
+            # A remount must name the flags the machine's mount has: an ordinary user may not take them away.
+            locked = os.statvfs(root + target).f_flag & MS_LOCKED
+            mount("none", root + target, "", MS_BIND | MS_REMOUNT | MS_RDONLY | locked)
     old = f"{root}/.old-root"
     os.mkdir(old)  # noqa: PTH102
     check(libc.syscall(SYS_PIVOT_ROOT[platform.machine()], root.encode(), old.encode()), "pivot_root")

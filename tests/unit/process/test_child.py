@@ -1,5 +1,6 @@
 """Children: output, mount namespaces, trees that end, leftovers."""
 
+import dataclasses
 import os
 import subprocess
 import time
@@ -9,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from pdk.process import tree
-from pdk.process.child import ChildSpec, Mount, SubprocessLauncher, end_adopted, namespaces_available, reap_leftovers
+from pdk.process.child import (
+    ChildSpec,
+    Mount,
+    SubprocessLauncher,
+    end_adopted,
+    namespace_argv,
+    namespaces_available,
+    reap_leftovers,
+)
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -30,6 +39,28 @@ def test_output_comes_line_by_line_with_its_stream(tmp_path):
 def test_stdin_that_nobody_reads_is_no_error(tmp_path):
     child = SubprocessLauncher().start(spec(tmp_path, "exit 0", stdin=b"x" * 1_000_000))
     assert child.wait(10) == 0
+
+
+LOCKED = """
+mount -t tmpfs -o nosuid,nodev,noexec tmpfs "$1" && mkdir "$1/models" && echo hello > "$1/models/x" || exit 77
+shift
+exec unshare --user --map-root-user "$@"
+"""
+
+
+def test_read_only_mount_of_an_ordinary_user_keeps_the_flags_of_the_machines(tmp_path):
+    """In a user namespace of its own a process may not clear nosuid, nodev and noexec, which /tmp and /home often have."""
+    host, scratch = tmp_path / "host", tmp_path / "root"
+    host.mkdir()
+    scratch.mkdir()
+    seen = spec(tmp_path, "cat /mnt/models/x; touch /mnt/models/y")
+    ordered = dataclasses.replace(seen, mounts=[Mount(host / "models", "/mnt/models", read_only=True)])
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", LOCKED, "sh", str(host)]
+    result = subprocess.run([*command, *namespace_argv(ordered, str(scratch))], capture_output=True, text=True)
+    if result.returncode == 77 or "unshare failed" in result.stderr:
+        pytest.skip(f"no nested user namespaces here: {result.stderr}")
+    assert (result.returncode, result.stdout) == (1, "hello\n")
+    assert "Read-only file system" in result.stderr
 
 
 def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(tmp_path):
