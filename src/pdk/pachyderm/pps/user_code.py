@@ -170,7 +170,7 @@ class UserCode:
         for number, mount in enumerate(transform.secrets):
             values = self._at.secrets.values(mount)
             if mount.env_var:
-                secret_env[mount.env_var] = values[mount.key].decode("utf-8", "surrogateescape")
+                secret_env[mount.env_var] = _as_variable(mount, values[mount.key])
             else:
                 mounts.append(self._mount_secret(mount, values, scratch.secrets / str(number)))
         env = environment.merged(
@@ -298,6 +298,16 @@ class Try:
         if self._job.deadline is not None and time.monotonic() >= self._job.deadline:
             raise JobTimedOut
         raise UserCodeFailed(printed.explain(f"datum_timeout of {self._job.spec.datum_timeout:g}s passed"))
+
+
+def _as_variable(mount: SecretMount, value: bytes) -> str:
+    """Return a secret's value as an environment variable holds it; raise FailedPrecondition for one that cannot be one."""
+    if b"\0" in value:
+        raise FailedPrecondition(
+            f"key {mount.key} of secret {mount.name} holds a NUL byte, which variable {mount.env_var} cannot: "
+            f"use mount_path instead of env_var"
+        )
+    return value.decode("utf-8", "surrogateescape")
 
 
 def exit_text(status: int) -> str:

@@ -1,3 +1,4 @@
+import base64
 import datetime
 import json
 import os
@@ -129,6 +130,14 @@ def test_stdin_is_the_lines_and_the_environment_is_complete(bench):
     assert env["PACHD_PEER_SERVICE_PORT"] == "1234"
     assert env["OMP_NUM_THREADS"] == "1"
     assert env["PFS_ROOT"] == "/pfs"
+
+
+def test_a_secret_no_variable_can_hold_says_so(bench):
+    secret = {"kind": "Secret", "metadata": {"name": "key"}, "data": {"raw": base64.b64encode(b"a\0b").decode()}}
+    bench.secrets.create_secret(json.dumps(secret).encode())
+    with pytest.raises(FailedPrecondition, match=r"key raw of secret key holds a NUL byte.*use mount_path") as error:
+        bench.run(["true"], transform={"secrets": [{"name": "key", "key": "raw", "env_var": "RAW"}]})
+    assert "a\0b" not in str(error.value)
 
 
 def test_the_servers_own_environment_stays_outside(bench, monkeypatch):
