@@ -8,17 +8,13 @@ others are warm-started; the first is shown, but is not in the medians.
 """
 
 import argparse
-import contextlib
 import json
 import os
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,31 +24,9 @@ from pdk_demo import report  # noqa: E402
 from pdk_demo.__main__ import put  # noqa: E402
 from pdk_demo.prepare import prepare  # noqa: E402
 from pdk_demo.systems import Systems, connect, sample_request  # noqa: E402
+from pdk_demo.temporary import temporary_stack  # noqa: E402
 from pdk_demo.traffic import Caller  # noqa: E402
 from pdk_demo.watch import Watcher  # noqa: E402
-
-from pdk.stack import settings, supervisor  # noqa: E402
-
-PORTS = ("PACHD_PORT", "S3_PORT", "MASTER_PORT", "KUBERNETES_PORT", "INGRESS_PORT")
-
-
-@contextlib.contextmanager
-def stack() -> Iterator[settings.Settings]:
-    """Run a stack of its own in a temporary home on free ports."""
-    home = Path(tempfile.mkdtemp(prefix="pdk-bench-"))
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in PORTS]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        ports = {f"PDK_{n}": str(s.getsockname()[1]) for n, s in zip(PORTS, sockets, strict=True)}
-    environment = {**os.environ, "PDK_HOME": str(home), **ports}
-    loaded = settings.load(environment)
-    try:
-        subprocess.run([sys.executable, "-m", "pdk.cli.main", "up"], env=environment, check=True)
-        yield loaded
-    finally:
-        supervisor.stop(loaded)
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def new_file(folder: Path, number: int) -> Path:
@@ -106,8 +80,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds after the first")
     rounds = parser.parse_args().rounds
     loop, bare = [], []
-    with tempfile.TemporaryDirectory() as name, stack() as loaded:
-        folder, systems = Path(name), connect(loaded)
+    with tempfile.TemporaryDirectory() as name, temporary_stack() as stack:
+        folder, systems = Path(name), connect(stack.settings)
         list(prepare(systems))
         for number in range(rounds + 1):
             path = new_file(folder, number)
