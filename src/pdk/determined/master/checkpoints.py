@@ -112,7 +112,7 @@ class Checkpoints:
 
         Raises NoSuchThing, RegisteredCheckpoints, BadRequest.
         """
-        patterns = [_pattern(glob) for glob in _checked(globs)]
+        patterns = [glob_pattern(glob) for glob in _checked(globs)]
         with self._db.transaction() as conn:
             for view in self._deletable(conn, uuids):
                 names = view.checkpoint.resources
@@ -206,7 +206,7 @@ def _checked(globs: Sequence[str]) -> Sequence[str]:
     return globs
 
 
-def _pattern(glob: str) -> re.Pattern[str]:
+def glob_pattern(glob: str) -> re.Pattern[str]:
     """Translate a glob: `*` and `?` stay within one folder, `**` goes over any number of them."""
     parts = Path(glob).parts
     texts = ["(?:[^/]+/)*" if part == "**" else _segment(part) + "/" for part in parts[:-1]]

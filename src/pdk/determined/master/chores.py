@@ -12,7 +12,7 @@ from pathlib import Path
 from pdk.db.database import Database
 from pdk.determined.master.config.experiment import storage_folder
 from pdk.determined.master.launch import RunFolders
-from pdk.determined.master.retention import ALL_FILES, mark_deleted
+from pdk.determined.master.retention import ALL_FILES
 from pdk.determined.master.signals import Signals
 from pdk.determined.store import checkpoints, experiments
 from pdk.determined.store.files import ModelDefinitions, checkpoint_files, remove_checkpoint_files
@@ -77,14 +77,11 @@ class Chores:
         update(conn, "checkpoints", ("uuid", checkpoint.uuid), changes)
 
     def _delete_experiment(self, experiment_id: int) -> None:
-        with self._db.transaction() as conn:
+        with self._db.read() as conn:
             experiment = experiments.experiment(conn, experiment_id)
-            if experiment is None or experiment.state != "DELETING":
-                return
             views = checkpoints.views(conn, experiment_id=experiment_id)
-            for view in views:
-                if view.checkpoint.state != "DELETED":
-                    mark_deleted(conn, view.checkpoint.uuid)
+        if experiment is None or experiment.state != "DELETING":
+            return
         for view in views:
             self._remove_files(view.checkpoint.uuid)
         self._remove_tensorboard(experiment)

@@ -12,7 +12,7 @@ from pdk.base.clock import rfc3339_now
 from pdk.base.ids import new_uuid
 from pdk.db.database import Database
 from pdk.determined import errors
-from pdk.determined.master import context, search
+from pdk.determined.master import context, retention, search
 from pdk.determined.master.config import experiment as config_rules
 from pdk.determined.master.config.experiment import Defaults, storage_folder
 from pdk.determined.master.paging import Page, Paged
@@ -280,6 +280,9 @@ class Experiments:
                     f"checkpoints of experiment {experiment_id} are in the model registry, "
                     f"the experiment cannot be deleted: {registered}"
                 )
+            for uuid in uuids:
+                # At once, so that none of them can be registered or started from any more.
+                retention.mark_deleted(conn, uuid)
             update(conn, "experiments", ("id", experiment_id), {"state": "DELETING"})
             self._db.after_commit(lambda: self._signals.wake_chores(f"experiment/{experiment_id}"))
 

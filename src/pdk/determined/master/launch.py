@@ -1,7 +1,7 @@
 """Prepares the run of a trial: its folder, its files under /run/determined, its environment and its command line.
 
-Called by `runs`. The child is Determined's own harness as the original's agent would start it for one slot, minus the
-launch layers that only matter for several (see the module functions). The files it reads at fixed paths under
+Called by `runs`. The child is Determined's own harness as the original's agent would start it for one slot, without the
+launch layers that only matter for several. The files it reads at fixed paths under
 /run/determined come from a folder of the run: through a private mount namespace, or, where the machine allows none,
 through `redirect/sitecustomize.py`. One `Launch` is one run; nothing here touches the database.
 """

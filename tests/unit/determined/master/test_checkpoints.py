@@ -3,7 +3,7 @@
 import pytest
 
 from pdk.determined import errors
-from pdk.determined.master.checkpoints import Order, _pattern, ordered
+from pdk.determined.master.checkpoints import Order, glob_pattern, ordered
 from pdk.determined.master.paging import Page
 
 
@@ -64,7 +64,7 @@ def test_nothing_to_order():
 )
 def test_globs(glob, matching):
     names = ["a", "b.pt", "code", "code/x.py", "code/deep", "code/deep/y.py"]
-    assert {name for name in names if _pattern(glob).fullmatch(name)} == matching
+    assert {name for name in names if glob_pattern(glob).fullmatch(name)} == matching
 
 
 @pytest.mark.parametrize("glob", ["../x", "/etc/*", "", "a/../../b", "a\0"])

@@ -7,6 +7,7 @@ import pytest
 from pdk.determined import errors
 from pdk.determined.master.chores import Chores
 from pdk.determined.master.launch import Cluster, RunFolders
+from pdk.determined.master.models import ModelFields, VersionFields
 from pdk.determined.master.settings import MasterSettings
 from pdk.determined.master.transitions import Exit
 
@@ -98,6 +99,9 @@ def test_deleting_experiments(bench, chores):
     bench.experiments.delete(first)
     bench.experiments.delete(first)
     assert bench.state(first) == "DELETING"
+    bench.models.create(bench.caller, ModelFields(name="churn"))
+    with pytest.raises(errors.WrongState, match="DELETED"):
+        bench.models.register(bench.caller, "churn", folders[2].name, VersionFields())
     with pytest.raises(errors.WrongState):
         bench.experiments.activate(first)
     chores()
