@@ -33,14 +33,16 @@ def up(systems: tuple[str, ...], foreground: bool) -> None:
     if foreground:
         _supervise(settings, chosen)
         return
-    if runfile.read(settings.run_dir, supervisor.SUPERVISOR) is None:
+    running = runfile.read(settings.run_dir, supervisor.SUPERVISOR) is not None
+    if not running:
         for system in chosen:
             runfile.write_restarts(settings.run_dir, system, 0)
         supervisor.start_detached(settings, dict(os.environ), chosen)
     try:
         runs = supervisor.wait_ready(settings, chosen, START_TIMEOUT_SECONDS)
     except PdkError:
-        supervisor.stop(settings)
+        if not running:  # what ran before this command goes on serving, whatever is missing beside it
+            supervisor.stop(settings)
         raise
     for line in addresses(settings, runs):
         click.echo(line)

@@ -4,11 +4,14 @@
 """
 
 import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pdk.base.errors import FailedPrecondition
 from pdk.process import tree
 
 
@@ -25,6 +28,23 @@ class RunFile:
     def identity(self) -> tree.Identity:
         """The process, distinguishable from a later one with the same pid."""
         return tree.Identity(self.pid, self.start_ticks)
+
+
+@contextlib.contextmanager
+def only_one(run_dir: Path, name: str) -> Iterator[None]:
+    """Let nobody else run `name` of this stack meanwhile; raise FailedPrecondition when somebody does.
+
+    A second server over the same data would end what the first one started. The lock goes with the process, however it ends.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / f"{name}.lock").open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FailedPrecondition(
+                f"{name} of {run_dir.parent} is running already: stop it with `pdk down`"
+            ) from error
+        yield
 
 
 def write(run_dir: Path, name: str, ports: dict[str, int]) -> Path:

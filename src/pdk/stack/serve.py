@@ -33,7 +33,15 @@ class RunningServer(Protocol):
 
 
 def serve(system: str, settings: Settings, environment: Mapping[str, str]) -> None:
-    """Start `system`, say where it listens in its run file, and stop it on SIGTERM or SIGINT (main thread only)."""
+    """Start `system`, say where it listens in its run file, and stop it on SIGTERM or SIGINT (main thread only).
+
+    Raises FailedPrecondition when this stack's `system` runs already.
+    """
+    with runfile.only_one(settings.run_dir, system):
+        _serve(system, settings, environment)
+
+
+def _serve(system: str, settings: Settings, environment: Mapping[str, str]) -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, lambda *_: stopping.set())

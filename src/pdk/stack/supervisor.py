@@ -55,7 +55,14 @@ class Supervisor:
         self._stop = threading.Event()
 
     def run(self) -> None:
-        """Supervise until SIGTERM or SIGINT, then end the servers; must be called in the main thread."""
+        """Supervise until SIGTERM or SIGINT, then end the servers; must be called in the main thread.
+
+        Raises FailedPrecondition, with nothing touched, when this stack has a supervisor already.
+        """
+        with runfile.only_one(self._settings.run_dir, SUPERVISOR):
+            self._run()
+
+    def _run(self) -> None:
         signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
         signal.signal(signal.SIGINT, lambda *_: self._stop.set())
         tree.kill_marked(lambda marker: marker.startswith(self._marker("")))
