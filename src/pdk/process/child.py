@@ -91,7 +91,7 @@ class Child:
 
     def terminate(self, grace: float = 5.0) -> int:
         """SIGTERM the group, SIGKILL the tree after `grace` seconds; return the exit status."""
-        tree.signal_group(self.pid, signal.SIGTERM)
+        self._signal_group(signal.SIGTERM)
         try:
             self._popen.wait(grace)
         except subprocess.TimeoutExpired:
@@ -100,8 +100,13 @@ class Child:
 
     def kill(self) -> None:
         """SIGKILL the whole tree at once; `wait` afterwards."""
-        tree.signal_group(self.pid, signal.SIGKILL)
+        self._signal_group(signal.SIGKILL)
         tree.kill_marked(lambda marker: marker == self.marker)
+
+    def _signal_group(self, number: int) -> None:
+        # The kernel gives the number away again once the child is reaped and nobody is left in its group.
+        if self._popen.returncode is None or tree.identify(self.pid) is None:
+            tree.signal_group(self.pid, number)
 
     def _clean_up(self) -> None:
         self.kill()

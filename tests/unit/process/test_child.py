@@ -159,3 +159,14 @@ def test_the_folder_of_the_new_root_is_removed_by_the_child_itself(tmp_path):
     assert not Path(child._scratch).exists()
     child.kill()
     assert child.wait(5) == -9
+
+
+def test_an_ended_child_does_not_end_who_has_its_number_now(tmp_path):
+    child, other = (SubprocessLauncher().start(spec(tmp_path, script)) for script in ("exit 0", "sleep 60"))
+    assert child.wait(10) == 0
+    child.pid = other.pid  # as when the kernel has used the number again
+    child.kill()
+    assert child.terminate() == 0
+    assert other.poll() is None
+    other.kill()
+    assert other.wait(10) == -9
