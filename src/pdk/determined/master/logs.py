@@ -24,7 +24,8 @@ from pdk.determined.store.records import Allocation, LogLine
 
 logger = logging.getLogger(__name__)
 
-QUEUE_LINES = 10_000
+QUEUE_LINES = 5_000
+MAX_LINE_CHARACTERS = 8_191  # longer ones are cut into pieces, as the original's log shipper does
 BATCH_LINES = 1_000
 FLUSH_SECONDS = 0.1
 RETRY_SECONDS = 1.0
@@ -156,9 +157,10 @@ class TaskOutput:
 
     def write(self, stream: str, text: str) -> None:
         """Take one line of output; a carriage return ends a line too (progress bars)."""
-        for piece in text.split("\r"):
-            if piece or "\r" not in text:
-                self._write(stream, piece)
+        for line in text.split("\r"):
+            if line or "\r" not in text:
+                for start in range(0, max(1, len(line)), MAX_LINE_CHARACTERS):
+                    self._write(stream, line[start : start + MAX_LINE_CHARACTERS])
 
     def _write(self, stream: str, text: str) -> None:
         if self._left <= 0:

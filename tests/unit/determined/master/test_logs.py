@@ -81,6 +81,12 @@ def test_progress_bars_are_lines(logs):
     assert texts(logs) == ["10%", "20%", ""]
 
 
+def test_long_lines_are_cut(logs):
+    TaskOutput(logs, ALLOCATION, None, 100_000).write("stdout", "x" * 20_000)
+    logs.flush()
+    assert [len(text) for text in texts(logs)] == [8191, 8191, 3618]
+
+
 def test_a_run_that_writes_too_much_is_cut_with_a_word(logs):
     output = TaskOutput(logs, ALLOCATION, None, 30)
     for _ in range(10):
