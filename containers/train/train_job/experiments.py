@@ -7,6 +7,7 @@ created, so the second run finds what the first began and trains nothing twice.
 from __future__ import annotations
 
 import logging
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ logger = logging.getLogger("train")
 
 _ENDED = {State.COMPLETED, State.CANCELED, State.ERROR, State.DELETED, State.DELETE_FAILED}
 _DOOMED = {State.STOPPING_CANCELED, State.STOPPING_ERROR, State.STOPPING_KILLED, State.DELETING}
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 _LOGGED_LINES = 50
 _SHOWN_LINES = 5
 #: `[time] container [rank=0] || ` before what the trial has written.
@@ -155,10 +157,22 @@ def wait(experiment: Experiment, poll_seconds: float = 0.5) -> None:
 
 
 def best_checkpoint(experiment: Experiment) -> Checkpoint:
-    """The best checkpoint by the searcher metric. Raises TrainError if the experiment left none."""
+    """The best checkpoint by the searcher metric. Raises TrainError if the experiment left none, or one that diverged.
+
+    Weights of NaN must not be registered: the build would refuse them, and so would every later version's that goes on
+    from them.
+    """
     best = _best(experiment)
     if best is None:
         raise _failed(experiment, f"experiment {experiment.id} completed without a checkpoint")
+    broken = _not_finite(best)
+    if broken:
+        raise TrainError(
+            f"the training diverged: {', '.join(broken)} of the best checkpoint; nothing is registered",
+            f"checkpoint {best.uuid} of experiment {experiment.id}",
+            "look at the metrics of the experiment; lower the learning rate or correct the data, and commit or update "
+            "the pipeline again. The version that serves goes on serving",
+        )
     return best
 
 
@@ -168,6 +182,16 @@ def metrics_of(checkpoint: Checkpoint) -> dict[str, float]:
         return {}
     averages = checkpoint.training.validation_metrics.get("avgMetrics") or {}
     return {name: value for name, value in sorted(averages.items()) if isinstance(value, (int, float))}
+
+
+def _not_finite(checkpoint: Checkpoint) -> list[str]:
+    """``name is value`` of each validation metric that is no number to compare; JSON has these as texts."""
+    averages = (checkpoint.training.validation_metrics.get("avgMetrics") or {}) if checkpoint.training else {}
+    return [
+        f"{name} is {value}"
+        for name, value in sorted(averages.items())
+        if value in _NOT_FINITE or (isinstance(value, float) and not math.isfinite(value))
+    ]
 
 
 class _Progress:

@@ -226,6 +226,17 @@ def test_an_experiment_without_a_checkpoint_is_a_failure(determined, settings, c
     )
 
 
+@pytest.mark.parametrize("loss", ["NaN", "Infinity", float("nan")])
+def test_a_training_that_diverged_leaves_nothing_to_register(determined, settings, code, master, loss):
+    experiment = create(determined, settings, code)
+    experiments.wait(experiment)
+    checkpoint = master.checkpoints[f"checkpoint-{experiment.id}"]
+    checkpoint["training"]["validationMetrics"]["avgMetrics"]["val_loss"] = loss
+    with pytest.raises(TrainError, match=rf"diverged: val_loss is {loss} of the best checkpoint") as error:
+        experiments.best_checkpoint(experiment)
+    assert f"checkpoint-{experiment.id}" in error.value.where
+
+
 def test_a_trial_that_says_nothing_is_a_failure_too(determined, settings, code, master):
     master.script = [("ERROR", 0.0, None)]
     master.log = []
