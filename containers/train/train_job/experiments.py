@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ logger = logging.getLogger("train")
 
 _ENDED = {State.COMPLETED, State.CANCELED, State.ERROR, State.DELETED, State.DELETE_FAILED}
 _DOOMED = {State.STOPPING_CANCELED, State.STOPPING_ERROR, State.STOPPING_KILLED, State.DELETING}
+_FILE_NAMES_BYTES = 16 * 1024
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 _LOGGED_LINES = 50
 _SHOWN_LINES = 5
@@ -90,7 +92,8 @@ def fill_config(config: Mapping[str, Any], settings: Settings, lineage: Lineage)
         "data_commit": lineage.data_commit,
         "code_commit": lineage.code_commit,
         "source_version": lineage.source_version,
-        "files": list(lineage.files),
+        "files": _fitting(lineage.files),
+        "file_count": len(lineage.files),
         "rows": lineage.rows,
     }
     filled["data"] = data
@@ -272,6 +275,12 @@ def _cause(lines: Sequence[str]) -> str:
         if found:
             return found[-1]["text"]
     return "its log names no error"
+
+
+def _fitting(names: Sequence[str]) -> list[str]:
+    """The first names: the whole config must fit into one environment variable (128 KiB), where a trial gets it."""
+    sizes = accumulate(len(name.encode()) + 4 for name in names)
+    return [name for name, size in zip(names, sizes, strict=True) if size <= _FILE_NAMES_BYTES]
 
 
 def _description(settings: Settings, lineage: Lineage) -> str:

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import logging
 
 import pytest
@@ -52,6 +53,16 @@ def test_a_first_training_keeps_the_starting_point_of_the_config(settings):
     assert filled["data"]["pachyderm"]["previous_commit"] is None
     assert filled["description"] == "train: first training, on churn/customers@commit"
     assert "environment" not in filled
+
+
+def test_thousands_of_files_leave_the_config_small(settings):
+    names = tuple(f"/2024/part-{number:05d}.csv" for number in range(10_000))
+    filled = experiments.fill_config(CONFIG, settings, dataclasses.replace(AFRESH, files=names, rows=7))
+    lineage = filled["data"]["lineage"]
+    assert len(json.dumps(filled)) < 32 * 1024
+    assert lineage["files"] == list(names[: len(lineage["files"])])
+    assert len(lineage["files"]) > 500
+    assert (lineage["file_count"], lineage["rows"]) == (10_000, 7)
 
 
 @pytest.mark.parametrize(

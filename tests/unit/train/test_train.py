@@ -52,7 +52,7 @@ def test_a_first_commit_is_trained_on_afresh_and_registered(job, commits, master
     assert info == {
         "name": "customer-churn", "version": 1, "version_name": JOB, "pipeline": "train", "project": "churn",
         "repo": "customers", "checkpoint": "checkpoint-1", "data_commit": JOB, "previous_commit": None,
-            "files": ["/data_part1.csv"], "rows": 20,
+            "files": ["/data_part1.csv"], "file_count": 1, "rows": 20,
         "source_version": None, "experiment_id": 1, "trial_id": 11,
         "metrics": {"batches": 1000, "val_auc": 0.78, "val_loss": 0.5},
     }  # fmt: skip
