@@ -42,6 +42,9 @@ class Mount:
 class ChildSpec:
     """What to run. `env` is the whole environment; `log_path`: append both streams there instead of calling `on_line`.
 
+    `marker` must not be borne by two children at the same time, nor by the next attempt of the same work while the last one
+    is still being ended: ending a child ends everything that bears its marker.
+
     A child with a log file keeps running when its server is killed and can be adopted by the next one.
     """
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pdk.base.errors import FailedPrecondition
+from pdk.base.ids import new_id
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pps import environment
 from pdk.pachyderm.pps.environment import PFS, Address, Layout
@@ -267,7 +268,8 @@ class Try:
         spec = replace(
             self._spec,
             # The pipeline too: two that read the same input have the same job and datum ids.
-            marker=f"{self._at.marker_prefix}{self._job.job}/{self._datum.id}",
+            # Of this start alone: ending an attempt looks for its marker until nothing bears it, and must not find the next.
+            marker=f"{self._at.marker_prefix}{self._job.job}/{self._datum.id}/{new_id()}",
             argv=cmd,
             stdin="".join(f"{line}\n" for line in stdin).encode(),
         )
