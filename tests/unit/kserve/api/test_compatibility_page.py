@@ -11,7 +11,9 @@ PAGE = Path(__file__).parents[4] / "docs" / "compatibility" / "kubernetes.md"
 
 def resource_rows():
     for resource in Resources():
-        subresources = [name for name, there in (("status", resource.has_status), ("log", resource.key == "pods")) if there]
+        subresources = [
+            name for name, there in (("status", resource.has_status), ("log", resource.key == "pods")) if there
+        ]
         scope = "namespaced" if resource.namespaced else "cluster"
         names = ", ".join(resource.short_names) or "-"
         verbs = "all" if len(resource.verbs) == 8 else " ".join(resource.verbs)

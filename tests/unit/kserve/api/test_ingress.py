@@ -147,7 +147,9 @@ def request_bytes(body=b'{"instances": [1]}', path=PREDICT, extra=b"", method=b"
 
 
 def test_predict_is_forwarded_and_signed(ask, model):
-    status, headers, value = ask("POST", PREDICT, '{"instances": [1]}', Content_Type="application/x-www-form-urlencoded")
+    status, headers, value = ask(
+        "POST", PREDICT, '{"instances": [1]}', Content_Type="application/x-www-form-urlencoded"
+    )
     assert (status, value) == (200, {"predictions": [1]})
     assert headers["content-type"] == "application/json"
     assert headers["x-pdk-revision"] == "churn-predictor-00001"
@@ -186,7 +188,10 @@ def test_explain_and_native_paths_pass(ask, model):
     assert ask("POST", "/v1/models/churn:explain", "{}")[0] == 200
     model.answer = native_error(404, "Model version not found", "ModelVersionNotFoundException")
     status, _, value = ask("POST", "/predictions/churn/9?x=1", "data", Content_Type="text/plain")
-    assert (status, value) == (404, b'{"code": 404, "type": "ModelVersionNotFoundException", "message": "Model version not found"}')
+    assert (status, value) == (
+        404,
+        b'{"code": 404, "type": "ModelVersionNotFoundException", "message": "Model version not found"}',
+    )
     line, sent, _ = model.seen[-1]
     assert line == "POST /predictions/churn/9?x=1 HTTP/1.1"
     assert sent["content-type"] == "text/plain"
@@ -199,7 +204,10 @@ def test_unknown_hosts_models_and_paths(ask, model):
         {"error": f"no InferenceService answers for host 'nobody.example.com'; known hosts: {HOST}"},
     )
     assert "x-pdk-revision" not in headers
-    assert ask("POST", "/v1/models/other:predict", "{}")[::2] == (404, {"error": "Model with name other does not exist."})
+    assert ask("POST", "/v1/models/other:predict", "{}")[::2] == (
+        404,
+        {"error": "Model with name other does not exist."},
+    )
     assert ask("GET", "/v1/models/other")[0] == 404
     assert ask("GET", "/metrics")[0] == 404
     assert ask("GET", "/models")[0] == 404
@@ -270,7 +278,9 @@ def test_a_full_queue_says_when_to_come_back(ask, model):
 
 
 def test_no_ready_revision(ask, routes, model):
-    routes.set(Route("default", "churn", (HOST,), (), ("churn",), "revision churn-predictor-00001 is loading its model"))
+    routes.set(
+        Route("default", "churn", (HOST,), (), ("churn",), "revision churn-predictor-00001 is loading its model")
+    )
     for method, path, body in (("POST", PREDICT, "{}"), ("GET", "/v1/models/churn", None)):
         status, headers, value = ask(method, path, body)
         assert (status, headers["retry-after"]) == (503, "2")
@@ -333,7 +343,9 @@ def test_request_limits(ask, model):
 
 
 def test_a_declared_length_over_the_limit_is_refused_before_the_body(ingress):
-    answer = talk(ingress, request_bytes(extra=b"", body=b"").replace(b"Content-Length: 0", b"Content-Length: 99999999"))
+    answer = talk(
+        ingress, request_bytes(extra=b"", body=b"").replace(b"Content-Length: 0", b"Content-Length: 99999999")
+    )
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"connection: close" in answer
 
@@ -345,7 +357,11 @@ def test_a_chunked_body_over_the_limit(ingress):
 
 
 def test_headers_over_the_limit(ingress):
-    for extra in (b"X: " + b"x" * 5000 + b"\r\n", b"".join(b"X-%d: y\r\n" % n for n in range(600)), b"X: " + b"x" * 9000):
+    for extra in (
+        b"X: " + b"x" * 5000 + b"\r\n",
+        b"".join(b"X-%d: y\r\n" % n for n in range(600)),
+        b"X: " + b"x" * 9000,
+    ):
         answer = talk(ingress, request_bytes(extra=extra))
         assert answer.startswith(b"HTTP/1.1 431 ")
 
@@ -389,9 +405,9 @@ def test_a_connection_torchserve_closes_is_not_kept(ask, model):
 
 
 def test_chunked_requests_and_answers(ingress, model):
-    model.answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n3\r\n 1}\r\n0\r\n\r\n"
+    model.answer = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{"a":\r\n3\r\n 1}\r\n0\r\n\r\n'
     head = b"POST %b HTTP/1.1\r\nHost: %b\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-    answer = talk(ingress, head % (PREDICT.encode(), HOST.encode()) + b"4\r\n{\"in\r\n3\r\n\": \r\n2\r\n1}\r\n0\r\n\r\n")
+    answer = talk(ingress, head % (PREDICT.encode(), HOST.encode()) + b'4\r\n{"in\r\n3\r\n": \r\n2\r\n1}\r\n0\r\n\r\n')
     assert answer.endswith(b'{"a": 1}')
     assert b"content-length: 8" in answer
     assert model.seen[0][2] == b'{"in": 1}'

@@ -59,7 +59,7 @@ def test_label_selectors_that_cannot_be_read(selector):
 
 
 def test_fields_that_cannot_be_selected_by():
-    with pytest.raises(BadRequest, match="field label not supported: spec.foo"):
+    with pytest.raises(BadRequest, match=r"field label not supported: spec\.foo"):
         compile_selectors("pods", None, "spec.foo=1")
     with pytest.raises(BadRequest, match="can't understand"):
         compile_selectors("pods", None, "metadata.name")
