@@ -28,9 +28,14 @@ class Database:
     """
 
     def __init__(self, path: Path | str, migrations: Sequence[Migration]) -> None:
-        """Open (creating folders and file), then run the migrations not run yet, each in one transaction with its record."""
+        """Open (creating folders and file), then run the migrations not run yet, each in one transaction with its record.
+
+        Nobody but this user may read it: databases hold secrets and tokens. SQLite gives its companions the same mode.
+        """
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.touch(mode=0o600)
+        self.path.chmod(0o600)
         self._write_lock = threading.RLock()
         self._local = threading.local()
         # Weak: a thread that ends drops its reader, and with it the open files.

@@ -1,6 +1,7 @@
 """Transactions, nested ones, readers, callbacks, migrations."""
 
 import gc
+import stat
 import threading
 
 import pytest
@@ -20,6 +21,13 @@ def db(tmp_path):
 def values(db):
     with db.read() as conn:
         return [row["x"] for row in conn.execute("SELECT x FROM t ORDER BY x")]
+
+
+def test_only_this_user_may_read_it(db, tmp_path):
+    with db.transaction() as conn:
+        conn.execute("INSERT INTO t VALUES (1)")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a").iterdir()}
+    assert modes == {"t.db": 0o600, "t.db-wal": 0o600, "t.db-shm": 0o600}
 
 
 def test_a_failed_transaction_leaves_nothing(db):

@@ -65,12 +65,6 @@ class Pps:
         self.jobs = Jobs(db, pfs, changes, self.logs)
         self.pipelines = Pipelines(db, pfs, changes, self.secrets, self.jobs, self.logs)
         pfs.on_propagate.append(self.jobs.propagate_jobs)
-        self._protect_database()
-
-    def _protect_database(self) -> None:
-        """Secrets are in it: nobody but this user may read the database or its companions."""
-        for path in self._db.path.parent.glob(f"{self._db.path.name}*"):
-            path.chmod(0o600)
 
     def start(self, host: str, port: int) -> None:
         """End what a killed server left running, then run jobs; `host` and `port`: where user code reaches this pachd."""
