@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,16 +169,6 @@ def namespaces_available() -> str | None:
 def reap_leftovers(marker_prefix: str) -> int:
     """End every process whose marker starts with `marker_prefix`: what a killed server left; return how many."""
     return tree.kill_marked(lambda marker: marker.startswith(marker_prefix))
-
-
-def end_adopted(identity: tree.Identity, marker: str, grace: float = 5.0) -> None:
-    """End the tree of a child started by an earlier server: SIGTERM, then SIGKILL after `grace` seconds."""
-    if tree.is_alive(identity):
-        tree.signal_group(identity.pid, signal.SIGTERM)
-        deadline = time.monotonic() + grace
-        while tree.is_alive(identity) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    tree.kill_marked(lambda other: other == marker)
 
 
 def _start_pumps(popen: "subprocess.Popen[bytes]", stdin: bytes, on_line: OnLine | None) -> list[threading.Thread]:
