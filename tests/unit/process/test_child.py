@@ -66,7 +66,7 @@ def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(tmp_path):
     assert namespaces_available() is None
     source = tmp_path / "source"
     (source / "in").mkdir(parents=True)
-    (source / "in" / "x").write_text("hello")
+    (source / "in" / "x").write_text("hello\n")
     models = tmp_path / "models"
     models.mkdir()
     lines = []
