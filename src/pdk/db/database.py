@@ -5,11 +5,14 @@ may be lost) is registered with `after_commit`.
 """
 
 import contextlib
+import logging
 import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 Migration = tuple[str, str]
 """A name, unique for ever, and the SQL script it runs."""
@@ -92,7 +95,11 @@ class Database:
                 return
             callbacks, self._callbacks = self._commit(), []
         for callback in callbacks:
-            callback()
+            try:
+                callback()
+            except Exception:
+                # The change is made: its caller must not take it for failed, nor the other signals be lost.
+                logger.exception("a signal after a transaction failed; the next resync makes up for it")
 
     def _commit(self) -> list[Callable[[], None]]:
         try:

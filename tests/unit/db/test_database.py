@@ -37,6 +37,21 @@ def test_a_failed_transaction_leaves_nothing(db):
     assert values(db) == []
 
 
+def test_a_signal_that_fails_neither_hides_the_commit_nor_the_other_signals(db, caplog):
+    called = []
+
+    def broken():
+        raise OSError("nobody listens")
+
+    with db.transaction() as conn:
+        conn.execute("INSERT INTO t VALUES (1)")
+        db.after_commit(broken)
+        db.after_commit(lambda: called.append(1))
+    assert values(db) == [1]
+    assert called == [1]
+    assert "nobody listens" in caplog.text
+
+
 def test_nested_transaction_joins_the_outer_one(db):
     called = []
     with pytest.raises(ValueError, match="outer"), db.transaction() as conn:
