@@ -9,8 +9,11 @@ def auc(scores: np.ndarray, labels: np.ndarray) -> float:
     """Area under the ROC curve: the chance that a churner scores above a stayer, ties counting half.
 
     ``scores`` and ``labels`` (0 or 1) have shape (rows,). With only one kind of label there is nothing to order,
-    and the answer is 0.5.
+    and the answer is 0.5. A score that is no number makes the answer none: a training that diverged must not look
+    like one that learned nothing.
     """
+    if not np.isfinite(scores).all():
+        return float("nan")
     positives = int(labels.sum())
     negatives = len(labels) - positives
     if positives == 0 or negatives == 0:

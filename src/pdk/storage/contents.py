@@ -9,7 +9,7 @@ pages of the level below otherwise.
 
 import sqlite3
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pdk.storage.chunking import Chunker
@@ -126,13 +126,6 @@ def _split(entries: Iterable[Chunk]) -> Iterator[list[Chunk]]:
             page = []
     if page:
         yield page
-
-
-def chunk_stream(data: Iterable[bytes], put: Callable[[bytes], Chunk]) -> list[Chunk]:
-    """Cut a stream of bytes into chunks, store each with `put` and return them."""
-    chunker = Chunker()
-    chunks = [put(piece) for part in data for piece in chunker.feed(part)]
-    return chunks + [put(piece) for piece in chunker.finish()]
 
 
 def join_chunks(first: Sequence[Chunk], second: Sequence[Chunk], writer: ChunkWriter) -> list[Chunk]:

@@ -1,3 +1,5 @@
+import math
+
 import metrics
 import numpy as np
 import pytest
@@ -22,3 +24,7 @@ def test_one_kind_of_label_has_no_order():
 
 def test_huge_logits_do_not_overflow():
     assert metrics.log_loss(np.array([1e5, -1e5]), np.array([1.0, 0.0])) == 0.0
+
+
+def test_a_score_that_is_no_number_makes_the_auc_none():
+    assert math.isnan(metrics.auc(np.array([0.1, math.nan, 0.3]), np.array([0.0, 1.0, 1.0])))
