@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pdk.base.errors import FailedPrecondition
+from pdk.base.locks import AlreadyLocked, lock_file
 from pdk.process import tree
 
 
@@ -36,14 +36,11 @@ def only_one(run_dir: Path, name: str) -> Iterator[None]:
 
     A second server over the same data would end what the first one started. The lock goes with the process, however it ends.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / f"{name}.lock").open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FailedPrecondition(
-                f"{name} of {run_dir.parent} is running already: stop it with `pdk down`"
-            ) from error
+    try:
+        lock = lock_file(run_dir / f"{name}.lock")
+    except AlreadyLocked as error:
+        raise FailedPrecondition(f"{name} of {run_dir.parent} is running already: stop it with `pdk down`") from error
+    with lock:
         yield
 
 

@@ -5,13 +5,13 @@ A file set is named by the root of its tree (bytes; `EMPTY` = no files). `FileSe
 it keeps the roots and tells them to `collect`. Made by `pdk.stack`. Mirrors `internal/storage/fileset` of pachd.
 """
 
-import fcntl
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pdk.base.locks import AlreadyLocked, lock_file
 from pdk.db.database import Database
 from pdk.storage import garbage
 from pdk.storage.chunks import ChunkStore
@@ -89,14 +89,10 @@ class FileSetStorage:
 
 
 def _lock(root: Path) -> IO[bytes]:
-    root.mkdir(parents=True, exist_ok=True)
-    file = (root / "lock").open("ab")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
+        return lock_file(root / "lock")
+    except AlreadyLocked as error:
         raise StoreInUse(root) from error
-    return file
 
 
 __all__ = ["EMPTY", "DirEntry", "FileEntry", "FileSetStorage", "FileSetWriter"]

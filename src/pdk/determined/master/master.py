@@ -3,10 +3,10 @@
 Built by the composition root and handed to `pdk.determined.api.server.DeterminedServer`; the API calls the engines.
 """
 
-import fcntl
 from pathlib import Path
 from typing import IO
 
+from pdk.base.locks import AlreadyLocked, lock_file
 from pdk.determined.errors import DataFolderInUse
 from pdk.determined.master.checkpoints import Checkpoints
 from pdk.determined.master.chores import Chores
@@ -90,12 +90,9 @@ class Master:
         self._lock.close()
 
 
-def locked(path: Path) -> IO[str]:
+def locked(path: Path) -> IO[bytes]:
     """Lock a file until it is closed or the process ends, however it ends; raises DataFolderInUse."""
-    file = path.open("w")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
+        return lock_file(path)
+    except AlreadyLocked as error:
         raise DataFolderInUse(f"another master is running over {path.parent}: stop it first") from error
-    return file
