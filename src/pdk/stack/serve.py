@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import Protocol
 
+from pdk.base.errors import Unavailable
 from pdk.stack import runfile
 from pdk.stack.settings import Settings
 
@@ -16,6 +17,12 @@ COMPOSITIONS = {
     "pachyderm": "pdk.stack.pachyderm",
     "determined": "pdk.stack.determined",
     "kserve": "pdk.stack.kserve",
+}
+
+PORT_SETTINGS = {
+    "pachyderm": ("pachd_port", "s3_port"),
+    "determined": ("master_port",),
+    "kserve": ("kubernetes_port", "ingress_port"),
 }
 
 
@@ -46,7 +53,11 @@ def _serve(system: str, settings: Settings, environment: Mapping[str, str]) -> N
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
     composition = importlib.import_module(COMPOSITIONS[system])
-    server: RunningServer = composition.start(settings, environment)
+    try:
+        server: RunningServer = composition.start(settings, environment)
+    except Unavailable as error:
+        names = " and ".join(PORT_SETTINGS[system])
+        raise Unavailable(f"{error}. Other ports: {names} in {settings.home / 'config.toml'}") from error
     runfile.write(settings.run_dir, system, server.ports)
     try:
         stopping.wait()

@@ -1,10 +1,14 @@
 """Settings: defaults, file, environment, and clear refusals."""
 
 import json
+import socket
+import subprocess
+import sys
 
 import pytest
 
 from pdk.stack import clients, runfile
+from pdk.stack.serve import PORT_SETTINGS
 from pdk.stack.settings import BadSettings, load
 
 
@@ -52,3 +56,22 @@ def test_the_default_project_survives_a_new_address(tmp_path):
     context = clients.active_context(json.loads(path.read_text()))
     assert context == {"pachd_address": "grpc://127.0.0.1:2", "project": "churn"}
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("system", PORT_SETTINGS)
+def test_a_server_whose_port_is_taken_ends_and_names_the_setting_that_changes_it(tmp_path, system):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ports = {f"PDK_{name.upper()}": port for name in PORT_SETTINGS[system]}
+        result = subprocess.run(
+            [sys.executable, "-m", "pdk.cli.main", "serve", system],
+            env={"PATH": "/usr/bin:/bin", "PDK_HOME": str(tmp_path), **ports},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert result.returncode == 1
+    assert port in result.stderr
+    assert PORT_SETTINGS[system][0] in result.stderr
+    assert "Traceback" not in result.stderr

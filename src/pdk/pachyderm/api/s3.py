@@ -80,10 +80,11 @@ class _Server(HTTPServer):
     pfs: Pfs
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(address, handler)
         self._pool = ThreadPoolExecutor(THREADS, "s3")
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
+        # Last: when the port is taken it calls server_close, which needs the above.
+        super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Hand a new connection to the threads."""
