@@ -113,10 +113,25 @@ def check(archive: Path, served_name: str, scratch: Path) -> dict[str, Any]:
     return loaded
 
 
+def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the part of the gate's report that any copy of this model must reproduce: its numbers.
+
+    Who is asked for `model_info`, and what that says, differs between builds of one model, so both are left out.
+    """
+    instances = [item for item in report["request"]["instances"] if not item.get("parameters", {}).get("model_info")]
+    predictions = [prediction for prediction in report["predictions"] if not isinstance(prediction, dict)]
+    return {"request": {"instances": instances}, "predictions": predictions}
+
+
 def add(archive: Path, name: str, document: Mapping[str, Any]) -> None:
-    """Add a JSON file that the archive's own code does not read."""
+    """Add a JSON file that the archive's own code does not read, and check that the archive is still whole."""
     with zipfile.ZipFile(archive, "a") as bundle:
+        before = bundle.namelist()
         bundle.writestr(name, json.dumps(document, allow_nan=False))
+    with zipfile.ZipFile(archive) as bundle:
+        damaged = bundle.testzip()
+        if damaged is not None or bundle.namelist() != [*before, name]:
+            raise ArchiveError(f"{archive.name} is damaged after adding {name} (first bad file: {damaged})")
 
 
 def handler_version() -> str:

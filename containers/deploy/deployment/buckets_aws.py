@@ -30,6 +30,14 @@ class S3Bucket:
         except (Boto3Error, BotoCoreError, ClientError) as error:
             raise StorageError(f"upload of {path.name} to s3://{self._name}/{key} failed: {error}") from error
 
+    def read(self, key: str) -> bytes:
+        """Give the content of a small object."""
+        try:
+            content: bytes = self._client.get_object(Bucket=self._name, Key=key)["Body"].read()
+        except (BotoCoreError, ClientError) as error:
+            raise StorageError(f"s3://{self._name}/{key} cannot be read: {error}") from error
+        return content
+
     def list(self, prefix: str) -> Mapping[str, int]:
         """Give the size of each object below the prefix."""
         try:

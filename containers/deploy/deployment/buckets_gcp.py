@@ -33,6 +33,14 @@ class GcsBucket:
         except FAILURES as error:
             raise StorageError(f"upload of {path.name} to gs://{self._name}/{key} failed: {error}") from error
 
+    def read(self, key: str) -> bytes:
+        """Give the content of a small object."""
+        try:
+            content: bytes = self._bucket.blob(key).download_as_bytes()
+        except FAILURES as error:
+            raise StorageError(f"gs://{self._name}/{key} cannot be read: {error}") from error
+        return content
+
     def list(self, prefix: str) -> Mapping[str, int]:
         """Give the size of each object below the prefix."""
         try:

@@ -53,15 +53,15 @@ def run(options: BuildOptions, say: Callable[[str], None]) -> dict[str, Any]:
         say(f"{made.name}: {made.stat().st_size} bytes")
         report = archive.check(made, options.served_name, scratch / "gate")
         say(f"the archive answers, with and without the kserve envelope: {report['predictions'][:-1]}")
-        # Inside the archive too: whoever serves it can ask it something it must be able to answer.
-        archive.add(made, PROBE_FILE, {"request": report["request"], "predictions": report["predictions"]})
+        # Inside the archive too: whoever serves it can ask what it answered here, and compare, before traffic moves.
+        archive.add(made, PROBE_FILE, archive.comparable(report))
         config = scratch / "config.properties"
         config.write_text(
             torchserve_config.render(options.served_name, str(model.version), made.name, options.serving),
             encoding="utf-8",
         )
-        uri = _store(made, config, model, options, say)
-        document = _model_info(model, made, uri, options)
+        uri, digest = _store(made, config, model, options, say)
+        document = _model_info(model, made.name, digest, uri, options)
     (options.output / PROBE_FILE).write_text(json.dumps(report), encoding="utf-8")
     write_yaml(options.output / FILE_NAME, document)
     return document
@@ -90,24 +90,32 @@ def _make(model: TrainedModel, checkpoint: Path, options: BuildOptions, scratch:
     return Path(move(made, scratch / f"{options.served_name}-v{model.version}.mar"))
 
 
-def _store(made: Path, config: Path, model: TrainedModel, options: BuildOptions, say: Callable[[str], None]) -> str:
-    """Store the two files; gives the storageUri of a bucket, or "" for the output commit."""
+def _store(
+    made: Path, config: Path, model: TrainedModel, options: BuildOptions, say: Callable[[str], None]
+) -> tuple[str, str]:
+    """Store the two files; gives the storageUri of a bucket, or "" for the output commit, and the archive's SHA-256.
+
+    The digest is the one of the archive that is stored: an earlier try of this job may have stored its own.
+    """
     options.output.mkdir(parents=True, exist_ok=True)
     if options.host is None or options.bucket is None:
         storage.save_to_folder(options.output / options.served_name, made, config)
         say(f"stored in the output commit, below {options.served_name}/")
-        return ""
+        return "", archive.sha256(made)
     prefix = storage.bucket_prefix(options.served_name, model.version, options.job)
     uri = storage.bucket_uri(options.host, options.bucket, prefix)
     bucket = storage.open_bucket(options.host, options.bucket, options.credentials_file)
-    if storage.save_to_bucket(bucket, prefix, made, config):
-        say(f"uploaded to {uri}")
-    else:
+    digest = storage.stored_digest(bucket, prefix)
+    if digest is not None:
         say(f"{uri} was completed by an earlier try of this job and is left as it is")
-    return uri
+        return uri, digest
+    digest = archive.sha256(made)
+    storage.save_to_bucket(bucket, prefix, made, config, digest)
+    say(f"uploaded to {uri}")
+    return uri, digest
 
 
-def _model_info(model: TrainedModel, made: Path, uri: str, options: BuildOptions) -> dict[str, Any]:
+def _model_info(model: TrainedModel, name: str, digest: str, uri: str, options: BuildOptions) -> dict[str, Any]:
     return {
         **model.document,
         "build": {
@@ -115,8 +123,8 @@ def _model_info(model: TrainedModel, made: Path, uri: str, options: BuildOptions
             "pipeline": options.pipeline,
             "project": options.project,
             "served_name": options.served_name,
-            "archive": made.name,
-            "archive_sha256": archive.sha256(made),
+            "archive": name,
+            "archive_sha256": digest,
             "batch_size": options.serving.batch_size,
             "uri": uri,
         },

@@ -5,12 +5,12 @@ KServeClient turns every ApiException into a RuntimeError, so "is it there?" is 
 anything else is an error. Failures that pass by themselves (no connection, 429, 5xx) are `Unreachable`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import urllib3
 from kserve import KServeClient, V1beta1InferenceService
-from kubernetes.client import ApiException
+from kubernetes.client import ApiException, V1DeleteOptions, V1Preconditions
 from kubernetes.config import ConfigException
 
 from deployment import isvc
@@ -69,6 +69,26 @@ class Cluster:
         what = f"replace InferenceService {name}"
         try:
             return _written(what, self._client.replace, name, service, namespace=self.namespace)
+        except _Absent as error:
+            raise Conflicting(str(error)) from error
+
+    def restore(self, document: Mapping[str, Any]) -> None:
+        """Replace the state whose resourceVersion the document names. Raises `Conflicting` if that is not the current one."""
+        name = document["metadata"]["name"]
+        arguments = (isvc.GROUP, isvc.VERSION, self.namespace, isvc.PLURAL, name, document)
+        call = self._client.api_instance.replace_namespaced_custom_object
+        try:
+            _calling(f"replace InferenceService {name}", call, *arguments)
+        except _Absent as error:
+            raise Conflicting(str(error)) from error
+
+    def delete(self, name: str, resource_version: str) -> None:
+        """Delete the state that `resource_version` names. Raises `Conflicting` if that is not the current one."""
+        arguments = (isvc.GROUP, isvc.VERSION, self.namespace, isvc.PLURAL, name)
+        options = V1DeleteOptions(preconditions=V1Preconditions(resource_version=resource_version))
+        call = self._client.api_instance.delete_namespaced_custom_object
+        try:
+            _calling(f"delete InferenceService {name}", call, *arguments, body=options)
         except _Absent as error:
             raise Conflicting(str(error)) from error
 

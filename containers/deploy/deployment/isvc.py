@@ -29,6 +29,8 @@ MODEL_VERSION = "pdk/model-version"
 DATA_COMMIT = "pdk/data-commit"
 CODE_COMMIT = "pdk/code-commit"
 BUILD_COMMIT = "pdk/build-commit"
+# What this write replaced, see `rollback.py`.
+PREVIOUS = "pdk/previous"
 ISTIO_INJECT = "sidecar.istio.io/inject"
 
 
@@ -68,8 +70,11 @@ class Desired:
         return {key: value for key, value in values.items() if value}
 
 
-def build(desired: Desired, resource_version: str | None) -> V1beta1InferenceService:
-    """Give the SDK's object; with `resource_version` the API refuses to replace anything but that state."""
+def build(desired: Desired, resource_version: str | None, previous: str) -> V1beta1InferenceService:
+    """Give the SDK's object; with `resource_version` the API refuses to replace anything but that state.
+
+    `previous` is the record of what it replaces.
+    """
     model = V1beta1ModelSpec(
         model_format=V1beta1ModelFormat(name="pytorch"),
         protocol_version="v1",
@@ -87,7 +92,7 @@ def build(desired: Desired, resource_version: str | None) -> V1beta1InferenceSer
     metadata = V1ObjectMeta(
         name=desired.name,
         namespace=desired.namespace,
-        annotations=desired.annotations,
+        annotations={**desired.annotations, PREVIOUS: previous},
         resource_version=resource_version,
     )
     return V1beta1InferenceService(

@@ -1,7 +1,8 @@
 """The `rollout` command: the InferenceService takes the built model, and the new revision is seen to answer.
 
 Every step can be repeated: a job that died between writing and waiting finds its own write and goes on waiting. The
-API and the data plane may be away for a while at any point (they restart); only the deadline ends the trying.
+API and the data plane may be away for a while at any point (they restart); only the deadline ends the trying. A rollout
+that fails while waiting puts back what it replaced.
 """
 
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from deployment import isvc, probe, readiness, storage
+from deployment import isvc, probe, readiness, rollback, storage
 from deployment.cluster import CONTAINERS, Cluster, Conflicting, Unreachable
 from deployment.errors import ClusterError, InputError, RolloutError, Superseded
 from deployment.modelinfo import Build, TrainedModel, read_built
@@ -23,6 +24,8 @@ PROBE_SECONDS = 10.0
 # After this long a failure in the status that reads like the one before the write is taken for a new one.
 SETTLE_SECONDS = 20.0
 LOG_LINES = 50
+# How long to try to put back what was there before a failed rollout.
+PUT_BACK_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,9 @@ class Rollout:
             except Superseded:
                 raise
             except RolloutError as error:
-                raise RolloutError("\n".join([*self._evidence(cluster, desired.name), str(error)])) from error
+                evidence = [*self._evidence(cluster, desired.name)]  # before it is gone with the revision
+                self._put_back(cluster, desired)
+                raise RolloutError("\n".join([*evidence, str(error)])) from error
         return self._document(model, build, desired, ready)
 
     def _desired(self, model: TrainedModel, build: Build) -> isvc.Desired:
@@ -120,14 +125,15 @@ class Rollout:
     def _apply_once(self, cluster: Cluster, desired: isvc.Desired) -> readiness.Baseline:
         live = cluster.get(desired.name)
         if live is None:
-            cluster.create(isvc.build(desired, None))
+            cluster.create(isvc.build(desired, None, rollback.record(None, desired.job)))
             self._say("created")
             return readiness.baseline(None, written=True)
         if isvc.carries(live, desired):
             self._say("this job has written it already; waiting for it")
             return readiness.baseline(live, written=False)
         self._demand_newer(live, desired)
-        cluster.replace(isvc.build(desired, live["metadata"]["resourceVersion"]))
+        previous = rollback.record(live, desired.job)
+        cluster.replace(isvc.build(desired, live["metadata"]["resourceVersion"], previous))
         self._say("replaced")
         return readiness.baseline(live, written=True)
 
@@ -141,6 +147,23 @@ class Rollout:
                 f"model version {desired.model_version} was not rolled out: version {version} is live in "
                 f"{desired.namespace}/{desired.name}. To go back to version {desired.model_version}, use --force"
             )
+
+    def _put_back(self, cluster: Cluster, desired: isvc.Desired) -> None:
+        """Take the build that failed out of the spec, or say why that could not be done."""
+        until = self._clock.now() + PUT_BACK_SECONDS
+        while True:
+            try:
+                self._say(rollback.put_back(cluster, desired.name, desired.job))
+                return
+            except (Conflicting, Unreachable) as error:
+                if self._clock.now() >= until:
+                    self._say(f"nothing put back, the spec still names the build that failed: {error}")
+                    return
+                self._tell(f"trying again to put back what was there before: {error}")
+                self._clock.sleep(1.0)
+            except ClusterError as error:
+                self._say(f"nothing put back, the spec still names the build that failed: {error}")
+                return
 
     def _wait(
         self, cluster: Cluster, desired: isvc.Desired, before: readiness.Baseline, example: probe.Example

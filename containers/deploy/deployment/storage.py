@@ -2,10 +2,12 @@
 
 A stored model is a folder with the two sub-folders KServe's torchserve runtime mounts at /mnt/models:
 `model-store/<archive>.mar` and `config/config.properties`. The config goes last, so a prefix that has one is complete.
+In a bucket the archive's SHA-256 lies beside them: who finds a complete prefix knows what is in it.
 A bucket prefix names model version and job and is never written again with other content: an old revision that
 restarts must find the model it was made for.
 """
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,16 +17,20 @@ from deployment.errors import StorageError
 
 SCHEMES = {"gcp": "gs", "aws": "s3"}
 CONFIG_PATH = "config/config.properties"
+DIGEST_PATH = "archive.sha256"
 
 
 class Bucket(Protocol):
-    """The three calls needed of an object store; keys have no leading slash. All raise `StorageError`."""
+    """The calls needed of an object store; keys have no leading slash. All raise `StorageError`."""
 
     def upload(self, path: Path, key: str) -> None:
         """Store the file under the key; readers see all of it or nothing."""
 
     def list(self, prefix: str) -> Mapping[str, int]:
         """Give the size in bytes of each object whose key starts with the prefix."""
+
+    def read(self, key: str) -> bytes:
+        """Give the content of a small object."""
 
 
 def save_to_folder(folder: Path, archive: Path, config: Path) -> None:
@@ -34,14 +40,22 @@ def save_to_folder(folder: Path, archive: Path, config: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def save_to_bucket(bucket: Bucket, prefix: str, archive: Path, config: Path) -> bool:
-    """Lay the model out below `prefix` and check by listing that it is there.
+def stored_digest(bucket: Bucket, prefix: str) -> str | None:
+    """Give the SHA-256 of the archive below `prefix` if an earlier try of the same job had completed it."""
+    if f"{prefix}{CONFIG_PATH}" not in bucket.list(prefix):
+        return None
+    digest = bucket.read(f"{prefix}{DIGEST_PATH}").decode("ascii", errors="replace").strip()
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise StorageError(f"{prefix}{DIGEST_PATH} should hold a SHA-256, not {digest[:100]!r}")
+    return digest
 
-    Returns False if an earlier try of the same job had completed the prefix; it is then left as it is.
-    """
-    if f"{prefix}{CONFIG_PATH}" in bucket.list(prefix):
-        return False
-    files = list(_layout(Path(prefix), archive, config))
+
+def save_to_bucket(bucket: Bucket, prefix: str, archive: Path, config: Path, digest: str) -> None:
+    """Lay the model out below `prefix`, which is not complete yet, and check by listing that it is there."""
+    digest_file = archive.with_suffix(".sha256")
+    digest_file.write_text(f"{digest}\n", encoding="ascii")
+    *model, last = _layout(Path(prefix), archive, config)
+    files = [*model, (digest_file, Path(prefix, DIGEST_PATH)), last]
     for path, target in files:
         bucket.upload(path, str(target))
     stored = bucket.list(prefix)
@@ -50,7 +64,6 @@ def save_to_bucket(bucket: Bucket, prefix: str, archive: Path, config: Path) -> 
         if stored.get(str(target)) != size:
             found = stored.get(str(target), "nothing")
             raise StorageError(f"{target} should have {size} bytes in the bucket, the listing shows {found}")
-    return True
 
 
 def open_bucket(host: str, name: str, credentials_file: str | None) -> Bucket:

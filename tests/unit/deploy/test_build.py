@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from deployment import torchserve_config
+from deployment import archive, storage, torchserve_config
 from deployment.build import BuildOptions, run
 from deployment.errors import ArchiveError, InputError
 from deployment.modelinfo import read_built
@@ -56,18 +57,73 @@ def test_layout_of_the_output_commit(built):
 
 def test_the_archive_holds_code_spec_weights_and_where_it_comes_from(built):
     _, output, _ = built
-    with zipfile.ZipFile(output / "customer-churn" / "model-store" / "customer-churn-v3.mar") as archive:
-        names = set(archive.namelist())
-        info = json.loads(archive.read("archive_info.json"))
-        manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))["model"]
-        probe = json.loads(archive.read("probe.json"))
+    with zipfile.ZipFile(output / "customer-churn" / "model-store" / "customer-churn-v3.mar") as stored:
+        names = set(stored.namelist())
+        info = json.loads(stored.read("archive_info.json"))
+        manifest = json.loads(stored.read("MAR-INF/MANIFEST.json"))["model"]
+        probe = json.loads(stored.read("probe.json"))
     assert {"model.py", "features.py", "feature_spec.json", "model_config.json", "weights.pt", "handler.py"} < names
     assert not any("state_dict" in name or name.endswith(".pth") for name in names)
     assert (manifest["modelName"], manifest["modelVersion"]) == ("customer-churn", "3")
     assert (info["model_version"], info["data_commit"], info["code_commit"]) == (3, "0123456789abcdef" * 2, "5a5a5a5")
     assert info["versions"]["torch"] == torch.__version__
-    assert probe["predictions"][-1] == info
-    assert probe["request"]["instances"][-1] == {"parameters": {"model_info": True}}
+    answered = json.loads((output / "probe.json").read_text())
+    assert answered["predictions"][-1] == info
+    # What a controller compares holds numbers only: the model info of another build of the same model differs.
+    assert probe["predictions"] == answered["predictions"][:-1]
+    assert all(len(row) == 2 for row in probe["predictions"])
+    assert len(probe["predictions"]) == 2
+    assert probe["request"]["instances"] == answered["request"]["instances"][:-1]
+
+
+def test_the_stored_archive_gives_the_predictions_it_carries(built, expected):
+    path = built[1] / "customer-churn" / "model-store" / "customer-churn-v3.mar"
+    with zipfile.ZipFile(path) as stored:
+        assert stored.testzip() is None
+        probe = json.loads(stored.read("probe.json"))
+    (instance,) = probe["request"]["instances"]
+    assert [row[1] for row in probe["predictions"]] == pytest.approx(expected(instance["data"]))
+
+
+def test_a_damaged_archive_is_noticed_when_the_probe_is_added(tmp_path):
+    path = tmp_path / "m.mar"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("weights.pt", b"weights")
+    path.write_bytes(path.read_bytes().replace(b"weights", b"weighty").replace(b"weighty.pt", b"weights.pt"))
+    with pytest.raises(
+        ArchiveError, match=r"m\.mar is damaged after adding probe\.json \(first bad file: weights\.pt\)"
+    ):
+        archive.add(path, "probe.json", {})
+
+
+class Objects:
+    """A bucket in memory."""
+
+    def __init__(self):
+        self.content = {}
+
+    def upload(self, path, key):
+        self.content[key] = path.read_bytes()
+
+    def list(self, prefix):
+        return {key: len(value) for key, value in self.content.items() if key.startswith(prefix)}
+
+    def read(self, key):
+        return self.content[key]
+
+
+def test_a_second_try_records_the_archive_that_is_stored(make_trained, tmp_path, monkeypatch):
+    bucket = Objects()
+    monkeypatch.setattr(storage, "open_bucket", lambda *arguments: bucket)
+    source = make_trained(tmp_path / "model")
+    monkeypatch.setattr(archive, "versions", lambda: {"try": "first"})
+    first, _ = build(source, tmp_path / "first", host="gcp", bucket="models")
+    monkeypatch.setattr(archive, "versions", lambda: {"try": "second"})
+    second, said = build(source, tmp_path / "second", host="gcp", bucket="models")
+    stored = bucket.content[f"customer-churn/v3-{'b' * 32}/model-store/customer-churn-v3.mar"]
+    assert first["build"]["archive_sha256"] == hashlib.sha256(stored).hexdigest()
+    assert second["build"] == first["build"]
+    assert any("completed by an earlier try" in text for text in said)
 
 
 def test_config_properties_are_what_both_wrappers_need(built):

@@ -37,6 +37,9 @@ class Requests(BaseHTTPRequestHandler):
     def do_PUT(self):
         self.write("PUT")
 
+    def do_DELETE(self):
+        self.write("DELETE")
+
     def write(self, method):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.calls.append((method, self.path))
@@ -67,7 +70,7 @@ class FakeCluster(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Requests)
-        self.calls, self.moves, self.refusals = [], [], {"GET": [], "POST": [], "PUT": []}
+        self.calls, self.moves, self.refusals = [], [], {"GET": [], "POST": [], "PUT": [], "DELETE": []}
         self.live, self.info, self.revision, self.number = None, EXAMPLE["predictions"][1], None, 0
 
     def get(self, path):
@@ -96,9 +99,12 @@ class FakeCluster(ThreadingHTTPServer):
         if self.refusals[method]:
             refusal = self.refusals[method].pop(0)
             return refusal(self) if callable(refusal) else failure(*refusal)
-        given = body["metadata"].get("resourceVersion")
-        if method == "PUT" and given != self.live["metadata"]["resourceVersion"]:
+        given = body["preconditions" if method == "DELETE" else "metadata"].get("resourceVersion")
+        if method != "POST" and given != self.live["metadata"]["resourceVersion"]:
             return failure(409, "Conflict")
+        if method == "DELETE":
+            self.live = None
+            return 200, {"kind": "Status", "status": "Success"}
         self.put(body)
         return 201 if method == "POST" else 200, self.live
 
@@ -248,6 +254,7 @@ def test_absent_is_created_with_everything_that_ties_it_to_its_origin(cluster, r
         "pdk/data-commit": "d" * 32,
         "pdk/code-commit": "5a5a",
         "pdk/build-commit": COMMIT,
+        "pdk/previous": "null",
     }
     assert (document["revision"], document["url"], document["ready"]) == ("r1", f"http://{HOST}", True)
     assert (document["model_version"], document["data_commit"], document["job"]) == (3, "d" * 32, JOB)
@@ -358,10 +365,146 @@ def test_the_deadline_ends_the_wait_with_what_was_missing(cluster, roll_out):
 
 def test_a_new_revision_that_predicts_something_else_is_a_failure(cluster, roll_out, source):
     cluster.moves = [report("r1", "r1")]
-    other = {**EXAMPLE, "predictions": [[1, 0.9], EXAMPLE["predictions"][1]]}
-    (source / "probe.json").write_text(json.dumps(other))
+    serves_otherwise(source)
     with pytest.raises(RolloutError, match="serves, but predicts"):
         roll_out()
+
+
+OLD_ANNOTATIONS = {"pach_id": "e" * 32, "pdk/model-version": "2"}
+OLD_MODEL = {"modelFormat": {"name": "pytorch"}, "storageUri": "s3://old/"}
+
+
+def serves_otherwise(source):
+    """Let the build have predicted something else than what the service answers."""
+    other = {**EXAMPLE, "predictions": [[1, 0.9], EXAMPLE["predictions"][1]]}
+    (source / "probe.json").write_text(json.dumps(other))
+
+
+def demand_put_back(cluster, roll_out):
+    assert cluster.live["metadata"]["annotations"] == OLD_ANNOTATIONS
+    assert cluster.live["spec"] == {"predictor": {"model": OLD_MODEL}}
+    assert roll_out.said[-1] == "put model version 2 back"
+
+
+def test_a_wrong_answer_puts_the_version_before_back(cluster, roll_out, source):
+    serves_otherwise(source)
+    live_service(cluster)
+    cluster.moves = [report("r1", "r1"), report("r2", "r2")]
+    with pytest.raises(RolloutError, match="serves, but predicts"):
+        roll_out()
+    demand_put_back(cluster, roll_out)
+    assert writes(cluster) == ["PUT", "PUT"]
+
+
+def test_a_failed_load_puts_back_after_gathering_the_evidence(cluster, roll_out):
+    live_service(cluster)
+    cluster.moves = [report("r1", "r1"), report("r2", "r1", "False", "BlockedByFailedLoad", {"reason": "Load"})]
+    with pytest.raises(RolloutError, match=r"does not serve: BlockedByFailedLoad: reason Load$"):
+        roll_out()
+    demand_put_back(cluster, roll_out)
+    log = max(place for place, (_, path) in enumerate(cluster.calls) if path.endswith("/log"))
+    assert log < max(place for place, (method, _) in enumerate(cluster.calls) if method == "PUT")
+
+
+def test_the_deadline_puts_back_and_the_same_job_writes_again(cluster, roll_out):
+    live_service(cluster)
+    with pytest.raises(RolloutError, match="does not serve after 4 s"):
+        roll_out(timeout=4)
+    demand_put_back(cluster, roll_out)
+    cluster.moves = [report("r1", "r1"), report("r3", "r3")]
+    assert roll_out()["revision"] == "r3"
+    assert writes(cluster) == ["PUT", "PUT", "PUT"]
+    assert json.loads(cluster.live["metadata"]["annotations"]["pdk/previous"]) == {
+        "annotations": OLD_ANNOTATIONS,
+        "spec": {"predictor": {"model": OLD_MODEL}},
+    }
+
+
+def test_a_job_that_died_after_writing_still_knows_what_was_before(cluster, roll_out):
+    live_service(cluster)
+    roll_out(wait=False)
+    cluster.report("r2", "r1", "Unknown", "InProgress")
+    with pytest.raises(RolloutError, match="does not serve after 4 s"):
+        roll_out(timeout=4)
+    assert "this job has written it already; waiting for it" in roll_out.said
+    demand_put_back(cluster, roll_out)
+
+
+def test_a_job_that_writes_twice_does_not_go_back_to_its_own_write(cluster, roll_out, source):
+    live_service(cluster)
+    roll_out(wait=False)
+    write_source(source, uri="gs://models/customer-churn/v3-b/")
+    with pytest.raises(RolloutError, match="does not serve after 4 s"):
+        roll_out(timeout=4)
+    demand_put_back(cluster, roll_out)
+    assert writes(cluster) == ["PUT", "PUT", "PUT"]
+
+
+def test_a_failed_first_rollout_leaves_nothing(cluster, roll_out, source):
+    serves_otherwise(source)
+    cluster.moves = [report("r1", "r1")]
+    cluster.refusals["DELETE"] = [(409, "Conflict")]
+    with pytest.raises(RolloutError, match="serves, but predicts"):
+        roll_out()
+    assert cluster.live is None
+    assert writes(cluster) == ["POST", "DELETE", "DELETE"]
+    assert roll_out.said[-1] == "deleted the InferenceService again: there was none before"
+
+
+def test_putting_back_is_tried_again_on_a_conflict(cluster, roll_out):
+    live_service(cluster)
+
+    def other_writer(fake):
+        fake.put(fake.live)
+        return failure(409, "Conflict")
+
+    def failed(fake):
+        fake.report("r2", "r1", "False", "BlockedByFailedLoad")
+        fake.refusals["PUT"] = [other_writer]
+
+    cluster.moves = [report("r1", "r1"), failed]
+    with pytest.raises(RolloutError, match="BlockedByFailedLoad"):
+        roll_out()
+    demand_put_back(cluster, roll_out)
+    assert writes(cluster) == ["PUT", "PUT", "PUT"]
+
+
+def taken_over(fake):
+    fake.live["metadata"]["annotations"]["pach_id"] = "f" * 32
+
+
+def test_what_another_job_wrote_meanwhile_stays(cluster, roll_out):
+    live_service(cluster)
+    failed = report("r2", "r1", "False", "BlockedByFailedLoad")
+    # The third reading is for the evidence, the fourth to put back.
+    cluster.moves = [report("r1", "r1"), failed, failed, taken_over]
+    with pytest.raises(RolloutError, match="BlockedByFailedLoad"):
+        roll_out()
+    assert roll_out.said[-1] == f"nothing put back: job {'f' * 32} has written the InferenceService since"
+    assert writes(cluster) == ["PUT"]
+
+
+def test_a_superseded_rollout_puts_nothing_back(cluster, roll_out):
+    live_service(cluster)
+    cluster.moves = [report("r1", "r1"), taken_over]
+    with pytest.raises(Superseded):
+        roll_out()
+    assert writes(cluster) == ["PUT"]
+
+
+@pytest.mark.parametrize(("code", "reason"), [(503, "ServiceUnavailable"), (403, "Forbidden")])
+def test_an_api_that_does_not_take_it_back_is_named(cluster, roll_out, code, reason):
+    live_service(cluster)
+
+    def failed(fake):
+        fake.report("r2", "r1", "False", "BlockedByFailedLoad")
+        fake.refusals["PUT"] = [(code, reason)] * 100
+
+    cluster.moves = [report("r1", "r1"), failed]
+    with pytest.raises(RolloutError, match="does not serve: BlockedByFailedLoad"):
+        roll_out()
+    assert roll_out.said[-1].startswith("nothing put back, the spec still names the build that failed: cannot replace")
+    assert len(writes(cluster)) == (32 if code == 503 else 2)
 
 
 def test_a_newer_version_is_not_replaced_by_an_older_rollout(cluster, roll_out):
@@ -374,9 +517,6 @@ def test_a_newer_version_is_not_replaced_by_an_older_rollout(cluster, roll_out):
 
 
 def test_another_job_that_takes_over_while_waiting_is_named(cluster, roll_out):
-    def taken_over(fake):
-        fake.live["metadata"]["annotations"]["pach_id"] = "f" * 32
-
     cluster.moves = [report("r1", None, "Unknown"), taken_over]
     with pytest.raises(Superseded, match=f"job {'f' * 32} replaced the InferenceService"):
         roll_out()

@@ -12,6 +12,7 @@ from deployment import storage
 from deployment.errors import StorageError
 
 PREFIX = "customer-churn/v3-abc/"
+DIGEST = "5a" * 32
 
 
 class ObjectStore(BaseHTTPRequestHandler):
@@ -61,8 +62,19 @@ class ObjectStore(BaseHTTPRequestHandler):
         answer = {"name": key, "size": str(len(content))}
         self.answer(200, json.dumps(answer).encode(), Content_Type="application/json")
 
+    def content(self, key):
+        found = self.server.objects.get(key)
+        if found is None:
+            self.answer(404, b"{}", Content_Type="application/json")
+        else:
+            self.answer(200, found, Content_Type="application/octet-stream")
+
     def do_GET(self):
         parts = urlsplit(self.path)
+        objects = re.fullmatch(r"(?:/download/.*/o|/models)/(.+)", parts.path)
+        if objects:
+            self.content(unquote(objects[1]))
+            return
         prefix = parse_qs(parts.query).get("prefix", [""])[0]
         found = {key: value for key, value in self.server.objects.items() if key.startswith(prefix)}
         if parts.path.startswith("/storage/v1/"):
@@ -118,35 +130,47 @@ def files(tmp_path):
 
 
 def test_the_config_goes_last_and_the_content_arrives(bucket, server, files):
-    assert storage.save_to_bucket(bucket, PREFIX, *files)
-    assert server.order == [f"{PREFIX}model-store/customer-churn-v3.mar", f"{PREFIX}config/config.properties"]
+    storage.save_to_bucket(bucket, PREFIX, *files, DIGEST)
+    names = ("model-store/customer-churn-v3.mar", "archive.sha256", "config/config.properties")
+    assert server.order == [f"{PREFIX}{name}" for name in names]
     assert server.objects[server.order[0]] == files[0].read_bytes()
 
 
-def test_a_completed_prefix_is_never_written_again(bucket, server, files):
-    storage.save_to_bucket(bucket, PREFIX, *files)
-    files[0].write_bytes(b"another build")
-    assert not storage.save_to_bucket(bucket, PREFIX, *files)
-    assert len(server.order) == 2
+def test_a_complete_prefix_knows_its_archive(bucket, server, files):
+    assert storage.stored_digest(bucket, PREFIX) is None
+    storage.save_to_bucket(bucket, PREFIX, *files, DIGEST)
+    assert storage.stored_digest(bucket, PREFIX) == DIGEST
+    del server.objects[f"{PREFIX}config/config.properties"]
+    assert storage.stored_digest(bucket, PREFIX) is None
+
+
+def test_a_complete_prefix_without_a_digest_is_refused(bucket, server, files):
+    storage.save_to_bucket(bucket, PREFIX, *files, DIGEST)
+    server.objects[f"{PREFIX}archive.sha256"] = b"half"
+    with pytest.raises(StorageError, match="should hold a SHA-256, not 'half'"):
+        storage.stored_digest(bucket, PREFIX)
+    del server.objects[f"{PREFIX}archive.sha256"]
+    with pytest.raises(StorageError, match=r"archive\.sha256 cannot be read"):
+        storage.stored_digest(bucket, PREFIX)
 
 
 def test_a_half_written_prefix_is_completed(bucket, server, files):
     server.objects[f"{PREFIX}model-store/customer-churn-v3.mar"] = b"half"
-    assert storage.save_to_bucket(bucket, PREFIX, *files)
+    storage.save_to_bucket(bucket, PREFIX, *files, DIGEST)
     assert server.objects[f"{PREFIX}model-store/customer-churn-v3.mar"] == files[0].read_bytes()
 
 
 def test_an_object_the_store_lost_is_noticed(bucket, server, files):
     server.lose = r"\.mar$"
     with pytest.raises(StorageError, match=r"v3\.mar should have 2048 bytes in the bucket, the listing shows nothing"):
-        storage.save_to_bucket(bucket, PREFIX, *files)
+        storage.save_to_bucket(bucket, PREFIX, *files, DIGEST)
 
 
 def test_a_refused_upload_says_which_file(server, files, monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
     server.refuse = True
     with pytest.raises(StorageError, match=r"upload of customer-churn-v3\.mar to gs://models/.* failed: .*403"):
-        storage.save_to_bucket(storage.open_bucket("gcp", "models", None), PREFIX, *files)
+        storage.save_to_bucket(storage.open_bucket("gcp", "models", None), PREFIX, *files, DIGEST)
 
 
 def test_a_missing_key_file_is_named(tmp_path):
