@@ -58,7 +58,8 @@ def bare_round(path: Path, folder: Path) -> dict[str, float]:
     """Run the bare script on the same file; return its seconds by stage."""
     out = Path(tempfile.mkdtemp(dir=folder))
     command = [sys.executable, str(ROOT / "bench" / "loop" / "bare.py"), str(path), str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
+    # As many threads as the trial gets on two cores: the stack serves meanwhile, and a thread too many makes torch spin.
+    environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     started = time.perf_counter()
     result = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     seconds: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
