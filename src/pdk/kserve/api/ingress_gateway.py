@@ -38,6 +38,8 @@ PATH_PREFIX = re.compile(r"/serving/([^/]+)/([^/]+)(/.*)?")
 V1_MODEL = re.compile(r"/v1/models/([^/:]+)(?::(predict|explain))?")
 NATIVE = re.compile(r"/predictions/([^/]+)(/[^/]+)?")
 REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+NOT_IN_HEADERS = re.compile(r"[^ -~\xa0-\xff]+")
+"""Control characters, line ends first of all, and what Latin-1 does not have."""
 SHOWN_HOSTS = 20
 # Ours, or about the connection to TorchServe; everything else a handler sets goes to the client.
 DROPPED_RESPONSE_HEADERS = HOP_BY_HOP | {b"content-type", b"x-request-id", b"content-encoding"}
@@ -145,7 +147,8 @@ class Gateway:
             answer.headers.append((b"x-request-id", given))
         elif b"x-request-id" not in names:
             answer.headers.append((b"x-request-id", str(uuid.uuid4()).encode()))
-        if route is not None and route.targets and b"x-pdk-revision" not in names:
+        # A 503 without one is nobody's answer: the share of a stable revision that is being restarted.
+        if route is not None and route.targets and b"x-pdk-revision" not in names and answer.status != 503:
             answer.headers.extend(_version_headers(route.targets[0][0]))
         return answer
 
@@ -187,7 +190,8 @@ def _request_headers(request: Request, backend: Backend, verb: str | None) -> He
 
 def _version_headers(backend: Backend) -> Headers:
     pairs = (("x-pdk-revision", backend.revision), *backend.headers)
-    return [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in pairs]
+    # Annotations hold any text; a line end in one would begin another header.
+    return [(name.encode("ascii"), NOT_IN_HEADERS.sub("", value).strip().encode("latin-1")) for name, value in pairs]
 
 
 def _of(backend: Backend, answer: Answer, response: UpstreamResponse | None = None) -> Answer:

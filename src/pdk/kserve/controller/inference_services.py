@@ -142,9 +142,11 @@ class InferenceServices:
         moved = [self._lifecycle.advance(each) if each.number in wanted else each for each in revisions]
         latest = next((each for each in moved if latest is not None and each.number == latest.number), None)
         canary = _canary(isvc) if problem is None else None
-        traffic = () if stopped else _traffic(latest, _numbered(moved, service.rolled_out), canary)
+        stable = _numbered(moved, service.rolled_out)
+        traffic = () if stopped else _traffic(latest, stable, canary)
         service = self._promote(service, latest, traffic)
-        self._routes.set(self._route(isvc, latest, moved, traffic))
+        canary_waits = latest is not None and latest.state is RevisionState.READY
+        self._routes.set(self._route(isvc, stable if canary_waits else latest, moved, traffic))
         # Only now, with no new request on its way to them.
         keep = set() if stopped else {each.number for each, _ in traffic}
         keep |= {latest.number} if latest is not None else set()
@@ -215,10 +217,11 @@ class InferenceServices:
     def _route(
         self,
         isvc: JsonObject,
-        latest: Revision | None,
+        missing: Revision | None,
         revisions: Iterable[Revision],
         traffic: Iterable[tuple[Revision, int]],
     ) -> Route:
+        """Make the routing entry; `missing` is the revision to blame for traffic that nobody gets."""
         targets: list[tuple[Backend, int]] = []
         for revision, percent in traffic:
             spec = parse_model_spec(revision.predictor)
@@ -233,7 +236,7 @@ class InferenceServices:
             hosts=addresses.hosts,
             targets=tuple(targets),
             models=tuple(sorted(models)),
-            reason=_why_not_ready(latest),
+            reason=_why_not_ready(missing),
         )
 
     def _addresses(self, isvc: JsonObject) -> Addresses:
@@ -317,21 +320,27 @@ def _numbered(revisions: Iterable[Revision], number: int | None) -> Revision | N
 def _traffic(
     latest: Revision | None, rolled_out: Revision | None, canary: int | None
 ) -> tuple[tuple[Revision, int], ...]:
-    """Share the traffic among the newest revision and the one that had all of it, as far as they are ready."""
+    """Share the traffic among the newest revision and the one that had all of it, as far as they are ready.
+
+    A canary never gets more than its share: while the stable revision is restarted, its share has nobody.
+    """
     old = rolled_out if rolled_out is not None and rolled_out.state is RevisionState.READY else None
     if latest is None or latest.state is not RevisionState.READY:
         return ((old, 100),) if old is not None else ()
-    if canary is None or canary == 100 or old is None or old.number == latest.number:
+    stable = rolled_out is not None and rolled_out.state not in RETIRED and rolled_out.number != latest.number
+    if canary is None or canary == 100 or not stable:
         return ((latest, 100),)
-    return ((latest, canary), (old, 100 - canary))
+    if old is not None:
+        return ((latest, canary), (old, 100 - canary))
+    return ((latest, canary),) if canary else ()
 
 
-def _why_not_ready(latest: Revision | None) -> str:
-    if latest is None:
+def _why_not_ready(missing: Revision | None) -> str:
+    if missing is None:
         return "there is no revision; see its status"
-    if latest.failure is not None:
-        return f"revision {latest.name} failed: {latest.failure.message.splitlines()[0]}"
-    return latest.waiting or f"revision {latest.name} {statuses.STEPS.get(latest.state, 'is going')}"
+    if missing.failure is not None:
+        return f"revision {missing.name} failed: {missing.failure.message.splitlines()[0]}"
+    return missing.waiting or f"revision {missing.name} {statuses.STEPS.get(missing.state, 'is going')}"
 
 
 def _stage_times(revision: Revision) -> str:

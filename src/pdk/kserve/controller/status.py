@@ -98,14 +98,14 @@ def _predictor_verdict(view: View) -> Verdict:
 
 
 def _route_verdict(view: View) -> Verdict:
-    if view.serving:
+    if view.serving_whole:
         return Verdict(TRUE)
     message = f'Configuration "{view.name}-predictor" does not have any ready Revision.'
     return Verdict(FALSE if view.failing or view.stopped else UNKNOWN, "RevisionMissing", message)
 
 
 def _ingress_verdict(view: View) -> Verdict:
-    if view.serving:
+    if view.serving_whole:
         return Verdict(TRUE)
     message = "Target service not ready for ingress creation"
     return Verdict(FALSE if view.failing or view.stopped else UNKNOWN, "ComponentNotReady", message)

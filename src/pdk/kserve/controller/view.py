@@ -41,6 +41,11 @@ class View:
         return bool(self.traffic)
 
     @property
+    def serving_whole(self) -> bool:
+        """True while all of the traffic has a revision; not so while the stable revision beside a canary is down."""
+        return sum(percent for _, percent in self.traffic) == 100
+
+    @property
     def latest_ready(self) -> bool:
         """True when the newest spec answers."""
         return self.problem is None and self.latest is not None and self.latest.state is RevisionState.READY

@@ -1,7 +1,7 @@
 """Model archives (.mar): what must hold before TorchServe may unpack one.
 
 A .mar is a zip from outside. Checked: readable, no entry that leaves the folder, no link, no size bomb, a manifest that
-names model, version and handler. A `probe.json` in it is the request the controller asks before traffic moves.
+names model, version and handler. A `probe.json` in it is what the controller asks before traffic moves (see `probes`).
 Called by `launch`.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pdk.kserve.predictor.failures import ModelLoadFailed
+from pdk.kserve.predictor.probes import Probe, parse_probe
 
 MANIFEST = "MAR-INF/MANIFEST.json"
 PROBE = "probe.json"
@@ -24,13 +25,13 @@ MAX_RATIO = 1000
 
 @dataclass(frozen=True)
 class Archive:
-    """A checked archive; `probe` is the body of a V1 predict request, None without probe.json."""
+    """A checked archive; `probe` is None without probe.json."""
 
     name: str
     version: str
     handler: str
     unpacked_bytes: int
-    probe: dict[str, Any] | None
+    probe: Probe | None
 
 
 def check_archive(path: Path, max_bytes: int) -> Archive:
@@ -82,15 +83,11 @@ def _manifest_model(path: Path, archive: zipfile.ZipFile, names: set[str]) -> di
     return model
 
 
-def _probe(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
-    """Take the V1 body: the whole file, or what stands under its "request"."""
-    probe = _json(path, archive, PROBE)
-    body = probe.get("request", probe)
-    if not isinstance(body, dict) or not isinstance(body.get("instances"), list):
-        raise ModelLoadFailed(
-            f'{path.name}: {PROBE} must be a V1 request {{"instances": [...]}}, or hold it as "request"'
-        )
-    return body
+def _probe(path: Path, archive: zipfile.ZipFile) -> Probe:
+    try:
+        return parse_probe(_json(path, archive, PROBE))
+    except ValueError as error:
+        raise ModelLoadFailed(f"{path.name}: {PROBE} {error}") from error
 
 
 def _json(path: Path, archive: zipfile.ZipFile, name: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Folders:
 
     @property
     def probe(self) -> Path:
-        """The body of the probe request, when an archive has one."""
+        """What to ask before it gets traffic, when an archive says so."""
         return self.run / "probe.json"
 
 
@@ -166,9 +166,9 @@ class LaunchBuilder:
         return Launch(config, archives, ports, temp, child, (*config.notes, *dropped, *missing))
 
     def _write_probe(self, folders: Folders, archives: Mapping[str, Archive]) -> None:
-        bodies = [archive.probe for archive in archives.values() if archive.probe is not None]
-        if bodies:
-            folders.probe.write_text(json.dumps(bodies[0]))
+        probes = [archive.probe for archive in archives.values() if archive.probe is not None]
+        if probes:
+            folders.probe.write_text(json.dumps(probes[0].document()))
 
     def _make_temp(self, folder: Path) -> Path:
         short = folder / "t"

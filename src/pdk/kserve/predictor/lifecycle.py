@@ -1,7 +1,7 @@
 """The life of one revision: fetch, start, probe, serve, drain, stop. What the kubelet does for a pod.
 
 `advance` moves a wanted revision one step on, `retire` one step towards its end; neither waits for anything longer than
-a probe, and each step is a row before its effect is relied upon. Called by the controller, one key at a time. After a
+a look at TorchServe, and each step is a row before its effect is relied upon. Called by the controller, one key at a time. After a
 `kill -9` of the server the rows tell which processes to take over (`adopt`), and everything else that bears this
 server's marker is ended.
 """
@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pdk.kserve.predictor.failures import ModelFailure, ModelLoadFailed, Runtime
 from pdk.kserve.predictor.fetch import INITIALIZER, Fetcher
 from pdk.kserve.predictor.launch import Folders, Launch, LaunchBuilder, LaunchRequest
 from pdk.kserve.predictor.model_spec import ModelSpec, parse_model_spec, resolve_environment
+from pdk.kserve.predictor.probes import in_background, parse_probe
 from pdk.kserve.predictor.routes import Backend, Routes
 from pdk.kserve.predictor.settings import PredictorSettings
 from pdk.kserve.store.objects import ObjectStore
@@ -77,6 +79,8 @@ class Lifecycle:
         self._lock = threading.Lock()
         self._children: dict[str, Child] = {}
         self._silent: dict[str, int] = {}
+        self._idle_since: dict[str, float] = {}
+        self._probes: dict[str, Future[None]] = {}
 
     # ---------------------------------------------------------------- wanted
 
@@ -195,42 +199,65 @@ class Lifecycle:
             raise ModelLoadFailed(cause)
         port = process.ports["management"]
         counts = [torchserve.workers(port, model) for model in process.models]
-        if all(count is not None and count.ready >= count.wanted for count in counts):
-            return self._probe(revision, process)
+        loaded = all(count is not None and count.ready >= count.wanted for count in counts)
+        if loaded and self._has_passed_probe(revision, process):
+            stages = revision.at("ready", time.time())
+            return self._put(revision, state=RevisionState.READY, failure=None, waiting="", retry_at=0.0, stages=stages)
         if time.time() >= revision.deadline:
             seconds = f"{self._settings.limits.load_timeout:g} s"
             if None in counts:
                 raise RuntimeUnhealthy(f"TorchServe did not answer within {seconds}")
+            if loaded:
+                raise ModelLoadFailed(f"the model was loaded, but did not answer its probe within {seconds}")
             raise ModelLoadFailed(
                 f"the model was not loaded within {seconds}; the handler may be waiting for something"
             )
         return revision
 
-    def _probe(self, revision: Revision, process: Process) -> Revision:
-        body = self._folders(revision).probe
-        if process.probe_model and body.is_file():
-            torchserve.probe(process.ports["inference"], process.probe_model, json.loads(body.read_bytes()))
-        return self._put(
-            revision,
-            state=RevisionState.READY,
-            failure=None,
-            waiting="",
-            retry_at=0.0,
-            stages=revision.at("ready", time.time()),
-        )
+    def _has_passed_probe(self, revision: Revision, process: Process) -> bool:
+        """Ask the probe, or look whether it was answered; raise ModelLoadFailed when it was answered wrong."""
+        path = self._folders(revision).probe
+        if not process.probe_model or not path.is_file():
+            return True
+        outcome = self._probes.get(revision.key)
+        if outcome is None:
+            port, model, asked = (
+                process.ports["inference"],
+                process.probe_model,
+                parse_probe(json.loads(path.read_bytes())),
+            )
+            outcome = in_background(lambda: torchserve.probe(port, model, asked), f"probe-{revision.name}")
+            self._probes[revision.key] = outcome
+        if not outcome.done():
+            return False
+        del self._probes[revision.key]
+        outcome.result()
+        return True
 
     def _check_health(self, revision: Revision) -> Revision:
         process = revision.process
         if process is None:
             return self._put(revision, state=RevisionState.PENDING)
         self._raise_if_ended(revision, "while it served")
-        if torchserve.workers(process.ports["management"], process.models[0]) is not None:
+        counts = [torchserve.workers(process.ports["management"], model) for model in process.models]
+        described = [count for count in counts if count is not None]
+        if len(described) == len(counts):
             self._silent.pop(revision.key, None)
+            self._check_workers(revision, all(count.ready or not count.wanted for count in described))
             return revision
         silent = self._silent[revision.key] = self._silent.get(revision.key, 0) + 1
         if silent >= HUNG_AFTER:
             raise RuntimeUnhealthy(f"TorchServe did not answer {silent} times in a row and is restarted")
         return revision
+
+    def _check_workers(self, revision: Revision, ready: bool) -> None:
+        """Give TorchServe time to start a worker that ended again; raise RuntimeUnhealthy when it does not manage to."""
+        if ready:
+            self._idle_since.pop(revision.key, None)
+            return
+        limit = self._settings.limits.worker_timeout
+        if time.monotonic() - self._idle_since.setdefault(revision.key, time.monotonic()) >= limit:
+            raise RuntimeUnhealthy(f"no worker of TorchServe was ready for {limit:g} s; it is restarted")
 
     def _raise_if_ended(self, revision: Revision, when: str) -> None:
         child, process = self._children.get(revision.key), revision.process
@@ -299,7 +326,9 @@ class Lifecycle:
             left = self._routes.in_flight(revision.name, process.ports["inference"])
             if left and now < revision.deadline:
                 return revision
-            tree.signal_group(process.pid, signal.SIGTERM)
+            # After a restart of the machine or of this server the pid may be anybody's.
+            if self._runs(revision):
+                tree.signal_group(process.pid, signal.SIGTERM)
             return self._put(revision, state=RevisionState.STOPPING, deadline=now + limits.stop_grace)
         if revision.state is RevisionState.STOPPING and self._runs(revision) and now < revision.deadline:
             return revision
@@ -385,6 +414,9 @@ class Lifecycle:
         markers = {self._fetcher.marker(revision), self._marker(revision)}
         tree.kill_marked(lambda marker: marker in markers)
         self._silent.pop(revision.key, None)
+        self._idle_since.pop(revision.key, None)
+        # Its thread ends with the connection to the process that was just killed.
+        self._probes.pop(revision.key, None)
         self._clean_run(revision)
 
     def _clean_run(self, revision: Revision) -> None:

@@ -29,7 +29,10 @@ class Backend:
 
 @dataclass(frozen=True)
 class Route:
-    """An InferenceService: `targets` are (backend, percent) with percents adding up to 100, or empty when none is ready."""
+    """An InferenceService: `targets` are (backend, percent), empty when none is ready.
+
+    Percents that add up to less than 100 leave the rest without a revision: the stable one of a canary is not ready.
+    """
 
     namespace: str
     name: str
@@ -39,7 +42,7 @@ class Route:
     models: tuple[str, ...] = ()
     """Names a client may use even while no revision is ready (they then answer 503, not 404)."""
     reason: str = "no revision is ready"
-    """Why `targets` is empty, told to clients."""
+    """Why there is no revision for a request, told to clients."""
 
     @property
     def key(self) -> str:
@@ -118,29 +121,28 @@ class Routes:
     def acquire(self, key: str) -> Backend | Busy | Route | None:
         """Choose a backend and count a request in; `release` must follow.
 
-        Without one: Busy when the revision is full, the Route when it has no revision, None when it is gone.
+        Without one: Busy when the revision is full, the Route when it has no revision for this request, None when it is gone.
         """
         with self._lock:
             route = self._table.routes.get(key)
             if route is None or not route.targets:
                 return route
             backend = self._pick(route.targets)
+            if backend is None:
+                return route
             count = self._table.in_flight.get(backend, 0)
             if backend.max_in_flight and count >= backend.max_in_flight:
                 return Busy(backend.revision)
             self._table.in_flight[backend] = count + 1
             return backend
 
-    def _pick(self, targets: Iterable[tuple[Backend, int]]) -> Backend:
-        first, *others = targets
-        if not others:
-            return first[0]
-        point = self._choose() * 100
-        for backend, percent in (first, *others):
+    def _pick(self, targets: Iterable[tuple[Backend, int]]) -> Backend | None:
+        point = int(self._choose() * 100)
+        for backend, percent in targets:
             if point < percent:
                 return backend
             point -= percent
-        return first[0]
+        return None
 
     def release(self, backend: Backend) -> None:
         """Count a request out."""

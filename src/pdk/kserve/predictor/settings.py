@@ -41,6 +41,8 @@ class Limits:
     """Between SIGTERM and SIGKILL."""
     health_seconds: float = 2.0
     """Between two looks at a serving TorchServe."""
+    worker_timeout: float = 30.0
+    """How long a serving TorchServe may be without a READY worker: it starts one that ended again by itself."""
     backoff: float = 5.0
     """Before the second attempt; doubled after each further one up to `max_backoff`, as the kubelet does."""
     max_backoff: float = 300.0

@@ -1,6 +1,6 @@
 """Talks to a running TorchServe over its loopback ports: is it ready, and does it answer?
 
-Short blocking calls with short time-outs, made from the controller's workers. Facts of TorchServe 0.12.0: `/ping` says
+Short blocking calls with short time-outs, made from the controller's workers; only a probe may take long. Facts of TorchServe 0.12.0: `/ping` says
 Healthy with no worker at all, a worker that is starting is called UNLOADING, and registering over the API is switched off.
 """
 
@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pdk.kserve.predictor.failures import ModelLoadFailed
+from pdk.kserve.predictor.probes import Probe, difference
 
 POLL_TIMEOUT = 2.0
 PROBE_TIMEOUT = 60.0
@@ -45,21 +45,30 @@ def workers(port: int, model: str) -> Workers | None:
     return Workers(states.count("READY"), int(described.get("minWorkers", 1)))
 
 
-def probe(port: int, model: str, body: Mapping[str, Any]) -> None:
-    """Send a V1 predict; raise ModelLoadFailed unless it is answered 200 with finite JSON predictions."""
+def probe(port: int, model: str, asked: Probe) -> None:
+    """Send a V1 predict; raise ModelLoadFailed unless it is answered 200 with the expected, or any finite, predictions."""
+    body = json.dumps(asked.request).encode()
     try:
-        status, answer = _call(port, "POST", f"/v1/models/{model}:predict", json.dumps(body).encode(), PROBE_TIMEOUT)
+        status, answer = _call(port, "POST", f"/v1/models/{model}:predict", body, PROBE_TIMEOUT)
     except (OSError, http.client.HTTPException) as error:
         raise ModelLoadFailed(f"the probe (probe.json of model {model}) got no answer: {error}") from error
     text = answer[:500].decode("utf-8", "replace").strip()
     if status != 200:
         raise ModelLoadFailed(f"the probe (probe.json of model {model}) was answered {status}: {text}")
+    problem = _problem(asked, answer)
+    if problem:
+        raise ModelLoadFailed(f"the probe (probe.json of model {model}) {problem}: {text}")
+
+
+def _problem(asked: Probe, answer: bytes) -> str:
     try:
         value = json.loads(answer)
-    except (ValueError, RecursionError) as error:
-        raise ModelLoadFailed(f"the probe (probe.json of model {model}) was answered no JSON: {text}") from error
-    if not isinstance(value, dict) or "predictions" not in value or not is_finite(value):
-        raise ModelLoadFailed(f"the probe (probe.json of model {model}) got no finite predictions: {text}")
+        if not isinstance(value, dict) or "predictions" not in value or not is_finite(value):
+            return "got no finite predictions"
+        found = "" if asked.predictions is None else difference(asked.predictions, value["predictions"])
+    except (ValueError, RecursionError):
+        return "was answered no JSON"
+    return f"got other predictions than the build of the model ({found})" if found else ""
 
 
 def is_finite(value: object) -> bool:

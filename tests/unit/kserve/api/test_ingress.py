@@ -161,6 +161,28 @@ def test_predict_is_forwarded_and_signed(ask, model):
     assert body == b'{"instances": [1]}'
 
 
+def test_an_annotation_cannot_add_a_header(ask, routes, model):
+    value = "1\r\nset-cookie: evil=1\n\x00 \x7f\u20ac\u00e9"
+    backend = Backend("churn-predictor-00001", model.port, ("churn",), (("x-pdk-model-version", value),))
+    routes.set(Route("default", "churn", (HOST,), ((backend, 100),)))
+    for method, path in (("POST", PREDICT), ("GET", "/v1/models")):
+        _, headers, _ = ask(method, path, "{}")
+        assert headers["x-pdk-model-version"] == "1set-cookie: evil=1 \u00e9"
+        assert "set-cookie" not in headers
+
+
+def test_the_share_of_a_stable_revision_that_is_down_is_503(ask, routes, model, monkeypatch):
+    canary = Backend("churn-predictor-00002", model.port, ("churn",))
+    routes.set(Route("default", "churn", (HOST,), ((canary, 20),), reason="revision churn-predictor-00001 failed"))
+    monkeypatch.setattr(routes, "_choose", lambda: 0.2)
+    status, headers, value = ask("POST", PREDICT, '{"instances": []}')
+    assert (status, headers["retry-after"]) == (503, "2")
+    assert "revision churn-predictor-00001 failed" in value["error"]
+    assert "x-pdk-revision" not in headers
+    monkeypatch.setattr(routes, "_choose", lambda: 0.19)
+    assert ask("POST", PREDICT, '{"instances": []}')[1]["x-pdk-revision"] == "churn-predictor-00002"
+
+
 def test_the_clients_request_id_comes_back(ask):
     assert ask("GET", "/", x_request_id="mine-1")[1]["x-request-id"] == "mine-1"
     assert ask("GET", "/", x_request_id="a b")[1]["x-request-id"] != "a b"

@@ -4,7 +4,11 @@ import os
 import signal
 import time
 
+import pytest
+
+from pdk.kserve.predictor.routes import Backend
 from pdk.kserve.store.metadata import timestamp
+from pdk.kserve.store.revisions import RevisionState
 from pdk.process import tree
 
 ISVC = "inferenceservices.serving.kserve.io"
@@ -182,6 +186,55 @@ def test_a_canary_gets_its_share_and_is_promoted(cluster):
     cluster.ready(2)
     assert cluster.targets() == [("2", 100)]
     cluster.until(lambda: len(cluster.revisions.all()) == 1)
+
+
+@pytest.mark.parametrize("share", [0, 20])
+def test_a_canary_gets_no_more_than_its_share_while_the_stable_revision_is_down(cluster, share):
+    cluster.apply(cluster.model("one"))
+    cluster.ready(1)
+    cluster.apply(cluster.model("two"), canaryTrafficPercent=share)
+    both = [("2", share), ("1", 100 - share)][0 if share else 1 :]
+    cluster.until(lambda: cluster.targets() == both and len(cluster.revisions.all()) == 2)
+    cluster.until(lambda: cluster.revisions.all()[1].state is RevisionState.READY)
+    stable = cluster.revisions.all()[0]
+    behaviour = next((cluster.root / "models").glob("*/1/models/model-store")) / "behaviour.json"
+    behaviour.write_text('{"loading": true}')
+    os.kill(stable.process.pid, signal.SIGKILL)
+    cluster.until(lambda: cluster.targets() == both[: 1 if share else 0])
+    cluster.until(lambda: cluster.condition("IngressReady")["status"] == "Unknown")
+    assert cluster.rolled_out() == "churn-predictor-00001"
+    route = cluster.routes.get("default/churn")
+    assert "churn-predictor-00001" in route.reason
+    answers = [cluster.routes.acquire("default/churn") for _ in range(200)]
+    given = [each for each in answers if isinstance(each, Backend)]
+    assert {each.revision[-1] for each in given} == ({"2"} if share else set())
+    assert len(given) < 100
+    again = cluster.again()
+    try:
+        again.until(lambda: again.targets() == both[: 1 if share else 0])
+        behaviour.unlink()
+        again.until(lambda: again.targets() == both)
+        assert again.rolled_out() == "churn-predictor-00001"
+        assert again.revisions.all()[0].number == 1
+        again.until(lambda: again.condition()["status"] == "True")
+    finally:
+        again.controller.stop()
+
+
+def test_a_stable_revision_that_was_stopped_holds_no_share(cluster):
+    cluster.apply(cluster.model("one"))
+    cluster.ready(1)
+    backend = cluster.routes.acquire("default/churn")
+    two = cluster.model("two")
+    cluster.apply(two, canaryTrafficPercent=20)
+    cluster.until(lambda: cluster.targets() == [("2", 20), ("1", 80)])
+    cluster.apply(two, annotations={"serving.kserve.io/stop": "true"}, canaryTrafficPercent=20)
+    # A request under way keeps it from being gone when the service is wanted again.
+    cluster.until(lambda: cluster.revisions.all()[0].state is RevisionState.DRAINING)
+    cluster.apply(two, canaryTrafficPercent=20)
+    cluster.until(lambda: cluster.targets() == [("3", 100)])
+    cluster.routes.release(backend)
+    cluster.until(lambda: [each.number for each in cluster.revisions.all()] == [3])
 
 
 def test_a_crash_is_told_and_mended(cluster):

@@ -1,7 +1,8 @@
 """Stands in for `java org.pytorch.serve.ModelServer`: the same ports and answers, started in a tenth of the time.
 
 What it does is in `behaviour.json` beside the archive: exit (status), silent (never answers), loading (never READY),
-load_error (text in the log), predict (status and body of a predict), seconds (before it is READY).
+load_error (text in the log), predict (status and body of a predict), predict_seconds (before it is answered), seconds
+(before it is READY).
 """
 
 import json
@@ -41,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        time.sleep(behaviour.get("predict_seconds", 0))
         status, answer = behaviour.get("predict", [200, json.dumps({"predictions": body["instances"]})])
         self.reply(status, answer)
 

@@ -8,6 +8,7 @@ import pytest
 
 from pdk.kserve.predictor.archives import check_archive
 from pdk.kserve.predictor.failures import ModelLoadFailed
+from pdk.kserve.predictor.probes import Probe
 
 MANIFEST = {"model": {"modelName": "churn", "modelVersion": "3", "handler": "handler.py"}}
 
@@ -101,7 +102,7 @@ def test_without_manifest(tmp_path):
 
 def test_the_probe_is_a_request_or_holds_one(tmp_path):
     body = {"instances": [1]}
-    assert check_archive(write(tmp_path, {"probe.json": json.dumps(body)}), 1 << 20).probe == body
+    assert check_archive(write(tmp_path, {"probe.json": json.dumps(body)}), 1 << 20).probe == Probe(body)
     wrapped = json.dumps({"request": body, "predictions": [1]})
-    assert check_archive(write(tmp_path, {"probe.json": wrapped}), 1 << 20).probe == body
-    assert "must be a V1 request" in refused(write(tmp_path, {"probe.json": '{"inputs": []}'}))
+    assert check_archive(write(tmp_path, {"probe.json": wrapped}), 1 << 20).probe == Probe(body, [1])
+    assert "churn.mar: probe.json must be a V1 request" in refused(write(tmp_path, {"probe.json": '{"inputs": []}'}))

@@ -51,7 +51,7 @@ def test_the_command_runs_our_config_from_an_empty_folder(builder, folder):
     assert config["inference_address"] == f"http://127.0.0.1:{launch.ports.inference}"
     assert list(launch.child.cwd.iterdir()) == []
     assert [(m.target, m.read_only) for m in launch.child.mounts] == [("/mnt/models", True)]
-    assert json.loads((folder / "run/probe.json").read_text()) == {"instances": [1]}
+    assert json.loads((folder / "run/probe.json").read_text()) == {"request": {"instances": [1]}}
     assert f'fileName="{folder}/pod.log"' in (folder / "run/log4j2.xml").read_text()
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -173,6 +174,36 @@ def test_a_failed_probe_is_a_failed_load(bench):
     assert "the probe (probe.json of model m) was answered 503: Prediction failed" in revision.failure.message
 
 
+def test_a_probe_answered_otherwise_than_at_the_build_is_a_failed_load(bench):
+    probe = {"request": {"instances": [0.25]}, "predictions": [0.75]}
+    revision = bench.until(bench.revision(bench.model(probe=probe)), S.FAILED)
+    assert revision.failure.reason == "ModelLoadFailed"
+    assert "(predictions[0] is 0.25 instead of 0.75)" in revision.failure.message
+    same = bench.model(probe=probe | {"predictions": [0.25]}, name="same")
+    assert bench.until(bench.revision(same), S.READY).failure is None
+
+
+def test_a_slow_probe_holds_up_nobody(bench):
+    uri = bench.model({"predict_seconds": 1.0}, probe={"instances": [1]})
+    revision = bench.until(bench.revision(uri), S.STARTING)
+    longest = 0.0
+    while revision.state is not S.READY:
+        began = time.monotonic()
+        revision = bench.lifecycle.advance(revision)
+        longest = max(longest, time.monotonic() - began)
+        assert revision.state in (S.STARTING, S.READY), revision
+        time.sleep(0.02)
+    assert longest < 0.9
+    assert revision.stages["ready"] - revision.stages["start"] >= 1.0
+
+
+def test_a_probe_that_is_never_answered_ends_with_the_time_to_load(bench):
+    short = bench.again(load_timeout=2.0)
+    uri = short.model({"predict_seconds": 30}, probe={"instances": [1]})
+    revision = short.until(short.revision(uri), S.FAILED)
+    assert "did not answer its probe within 2 s" in revision.failure.message
+
+
 def test_a_broken_archive(bench):
     uri = bench.model()
     (bench.root / "model/model-store/m.mar").write_bytes(b"junk")
@@ -212,6 +243,40 @@ def test_a_server_that_hangs_is_restarted(bench, monkeypatch):
     bench.behave(revision, {"silent": True})
     failed = bench.until(revision, S.FAILED)
     assert "did not answer 5 times" in failed.failure.message
+
+
+def test_a_server_without_workers_is_restarted_after_a_while(bench):
+    short = bench.again(worker_timeout=0.3)
+    revision = short.until(short.revision(short.model({})), S.READY)
+    short.behave(revision, {"loading": True})
+    assert short.lifecycle.advance(revision) == revision
+    short.behave(revision, {})
+    assert short.lifecycle.advance(revision) == revision
+    time.sleep(0.4)
+    short.behave(revision, {"loading": True})
+    # Counted anew: there was a worker in between.
+    assert short.lifecycle.advance(revision) == revision
+    failed = short.until(revision, S.FAILED)
+    assert failed.failure.reason == "RuntimeUnhealthy"
+    assert "no worker of TorchServe was ready for 0.3 s" in failed.failure.message
+    assert tree.identify(revision.process.pid) is None
+    assert failed.attempts == 1
+
+
+def test_retiring_signals_nobody_who_got_the_pid_meanwhile(bench):
+    revision = bench.until(bench.revision(bench.model()), S.READY)
+    os.kill(revision.process.pid, signal.SIGKILL)
+    bench.lifecycle._children[revision.key].wait(5)
+    bystander = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        process = replace(revision.process, pid=bystander.pid)
+        again = bench.again()
+        row = again.revisions.put(replace(revision, state=S.DRAINING, process=process))
+        again.until(row, S.STOPPED, step=again.lifecycle.retire)
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
 
 
 def test_a_restarted_server_adopts_what_serves_and_ends_the_rest(bench):

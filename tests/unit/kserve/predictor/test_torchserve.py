@@ -7,7 +7,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from pdk.kserve.predictor.failures import ModelLoadFailed
+from pdk.kserve.predictor.probes import Probe
 from pdk.kserve.predictor.torchserve import Workers, is_finite, last_lines, load_failure, probe, workers
+
+ANY = Probe({"instances": [1]})
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def test_no_answer_counts_as_not_there(answering, status, body):
 def test_nobody_listens():
     assert workers(1, "m") is None
     with pytest.raises(ModelLoadFailed, match="got no answer"):
-        probe(1, "m", {"instances": [1]})
+        probe(1, "m", ANY)
 
 
 @pytest.mark.parametrize(
@@ -70,11 +73,26 @@ def test_nobody_listens():
 )
 def test_probes_that_fail(answering, status, body, words):
     with pytest.raises(ModelLoadFailed, match=words):
-        probe(answering(status, body), "m", {"instances": [1]})
+        probe(answering(status, body), "m", ANY)
 
 
 def test_a_probe_that_passes(answering):
-    probe(answering(200, b'{"predictions": [[0, 0.25]]}'), "m", {"instances": [1]})
+    probe(answering(200, b'{"predictions": [[0, 0.25]]}'), "m", ANY)
+
+
+def test_a_probe_with_predictions_passes_only_with_the_same(answering):
+    port = answering(200, b'{"predictions": [[0, 0.25]]}')
+    probe(port, "m", Probe({"instances": [1]}, [[0, 0.25001]]))
+    with pytest.raises(
+        ModelLoadFailed, match=r"other predictions .* \(predictions\[0\]\[1\] is 0.25 instead of 0.26\)"
+    ):
+        probe(port, "m", Probe({"instances": [1]}, [[0, 0.26]]))
+
+
+def test_a_probe_answered_by_a_bottomless_list_fails(answering):
+    deep = b'{"predictions": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(ModelLoadFailed, match="no JSON"):
+        probe(answering(200, deep), "m", ANY)
 
 
 def test_finite_values():
