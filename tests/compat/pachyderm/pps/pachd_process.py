@@ -8,10 +8,9 @@ import sys
 import threading
 from pathlib import Path
 
-from pdk.pachyderm.api.pfs import PfsService
-
 from pdk.db.database import Database
 from pdk.pachyderm.api.admin import AdminService
+from pdk.pachyderm.api.pfs import PfsService
 from pdk.pachyderm.api.pps import PpsService
 from pdk.pachyderm.api.server import PachdServer
 from pdk.pachyderm.api.wire import Wire
