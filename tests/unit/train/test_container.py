@@ -1,5 +1,6 @@
 """The container and its pipeline: what the spec says, the code takes, and everything it needs is in the image."""
 
+import datetime
 import json
 import re
 import shlex
@@ -26,7 +27,9 @@ def test_the_spec_is_in_pachyderms_own_schema():
     assert request.autoscaling
     assert request.datum_tries == 1  # what a contract refuses, it refuses again
     # What the message types know is what was written: no key was unknown, and so dropped.
-    assert json.loads(request.to_json(casing=lambda name, **_: name)) == {**SPEC, "datum_tries": "1"}
+    assert request.job_timeout == datetime.timedelta(days=1)
+    told = json.loads(request.to_json(casing=lambda name, **_: name))
+    assert told == {**SPEC, "datum_tries": "1", "job_timeout": "86400.000s"}
 
 
 def test_the_secrets_are_the_variables_that_are_read():
