@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pdk.base.errors import PdkError
 from pdk.db.database import Database
-from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.reconcile.changes import Changes
 
 NAMES = ("a", "b", "c", "d")

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pdk.db.database import Database
-from pdk.kserve.api.ingress import Ingress
-from pdk.kserve.api.initial_objects import NAMESPACES, install_initial_objects
-from pdk.kserve.api.kubeconfig import write_kubeconfig
-from pdk.kserve.api.pki import make_tls_files, write_private
-from pdk.kserve.api.server import KubernetesApi
 from pdk.kserve.controller.controller import ControllerSettings, KServeController
+from pdk.kserve.ingress.server import Ingress
+from pdk.kserve.predictor import revisions
 from pdk.kserve.predictor.routes import Routes
 from pdk.kserve.predictor.settings import Limits, PredictorSettings, S3Defaults
-from pdk.kserve.store import revisions
-from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
-from pdk.kserve.store.pod_logs import PodLogs
+from pdk.kubernetes.api.initial_objects import NAMESPACES, install_initial_objects
+from pdk.kubernetes.api.kubeconfig import write_kubeconfig
+from pdk.kubernetes.api.pki import make_tls_files, write_private
+from pdk.kubernetes.api.server import KubernetesApi
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.reconcile.changes import Changes
 from pdk.stack.settings import Settings
 

@@ -11,13 +11,13 @@ import pytest
 
 from pdk.base import clock
 from pdk.db.database import Database
-from pdk.kserve.api.initial_objects import install_initial_objects
-from pdk.kserve.api.kubeconfig import write_kubeconfig
-from pdk.kserve.api.pki import make_tls_files
-from pdk.kserve.api.server import KubernetesApi
-from pdk.kserve.store.metadata import timestamp
-from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
-from pdk.kserve.store.pod_logs import PodLogs
+from pdk.kubernetes.api.initial_objects import install_initial_objects
+from pdk.kubernetes.api.kubeconfig import write_kubeconfig
+from pdk.kubernetes.api.pki import make_tls_files
+from pdk.kubernetes.api.server import KubernetesApi
+from pdk.kubernetes.store.metadata import timestamp
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.reconcile.changes import Changes
 
 ISVC = "inferenceservices.serving.kserve.io"

@@ -237,7 +237,7 @@ def test_tokens_and_certificates(cluster, custom, tmp_path):
     with client.ApiClient(settings) as stranger:
         assert refusal(client.CoreV1Api(stranger).list_namespace).status == 401
         assert client.VersionApi(stranger).get_code().major == "1"  # public, as on a real cluster
-    from pdk.kserve.api.pki import make_client_certificate  # noqa: PLC0415 - only this test makes certificates
+    from pdk.kubernetes.api.pki import make_client_certificate  # noqa: PLC0415 - only this test makes certificates
 
     certificate, key = make_client_certificate(cluster.tls, "jane", ["system:masters"])
     settings.cert_file, settings.key_file = str(tmp_path / "c.crt"), str(tmp_path / "c.key")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pdk.db.database import Database
+from pdk.db.rows import update
 from pdk.determined import errors
 from pdk.determined.master import retention
 from pdk.determined.master.paging import Page, Paged, paged
@@ -23,7 +24,7 @@ from pdk.determined.master.signals import Signals
 from pdk.determined.store import checkpoints as store
 from pdk.determined.store import experiments, trials
 from pdk.determined.store.checkpoints import CheckpointView
-from pdk.determined.store.records import JSON, update
+from pdk.determined.store.records import JSON
 
 MAX_GLOBS = 100
 

@@ -10,13 +10,14 @@ import sqlite3
 from pathlib import Path
 
 from pdk.db.database import Database
+from pdk.db.rows import update
 from pdk.determined.master.config.experiment import storage_folder
 from pdk.determined.master.launch import RunFolders
 from pdk.determined.master.retention import ALL_FILES
 from pdk.determined.master.signals import Signals
 from pdk.determined.store import checkpoints, experiments
 from pdk.determined.store.files import ModelDefinitions, checkpoint_files, remove_checkpoint_files
-from pdk.determined.store.records import Checkpoint, Experiment, update
+from pdk.determined.store.records import Checkpoint, Experiment
 from pdk.reconcile.loop import Reconciler
 
 RESYNC_SECONDS = 60.0

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pdk.base.clock import rfc3339_now
 from pdk.base.ids import new_uuid
 from pdk.db.database import Database
+from pdk.db.rows import insert
 from pdk.determined import errors
 from pdk.determined.master.launch import AGENT_ID
 from pdk.determined.master.settings import MasterSettings
 from pdk.determined.store import trials
-from pdk.determined.store.records import Allocation, Trial, insert
+from pdk.determined.store.records import Allocation, Trial
 
 MAX_TASKS = 1000
 

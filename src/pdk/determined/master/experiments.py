@@ -11,6 +11,7 @@ from typing import Any
 from pdk.base.clock import rfc3339_now
 from pdk.base.ids import new_uuid
 from pdk.db.database import Database
+from pdk.db.rows import insert, to_json, update
 from pdk.determined import errors
 from pdk.determined.master import context, retention, search
 from pdk.determined.master.config import experiment as config_rules
@@ -24,7 +25,7 @@ from pdk.determined.store import checkpoints, metrics, trials, workspaces
 from pdk.determined.store import experiments as store
 from pdk.determined.store.experiments import ExperimentFilter, ExperimentView
 from pdk.determined.store.files import ModelDefinitions
-from pdk.determined.store.records import JSON, Experiment, insert, to_json, update
+from pdk.determined.store.records import JSON, Experiment
 
 MAX_NAME_CHARACTERS = 128
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pdk.base.clock import rfc3339_now
 from pdk.db.database import Database
+from pdk.db.rows import insert, update
 from pdk.determined import errors
 from pdk.determined.master.checkpoints import found as found_checkpoint
 from pdk.determined.master.paging import Page, Paged, paged
@@ -22,7 +23,7 @@ from pdk.determined.store import models as store
 from pdk.determined.store import workspaces
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.models import ModelView, VersionView
-from pdk.determined.store.records import JSON, insert, update
+from pdk.determined.store.records import JSON
 
 MAX_NAME_CHARACTERS = 255
 

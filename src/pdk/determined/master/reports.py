@@ -14,6 +14,7 @@ from typing import Any
 
 from pdk.base.clock import rfc3339_now
 from pdk.db.database import Database
+from pdk.db.rows import insert, to_json, update
 from pdk.determined import errors
 from pdk.determined.master import summaries
 from pdk.determined.master.config.experiment import storage_folder
@@ -21,7 +22,7 @@ from pdk.determined.master.signals import Signals
 from pdk.determined.master.transitions import INVALID_HP, Transitions
 from pdk.determined.master.users import Identity
 from pdk.determined.store import checkpoints, experiments, metrics, trials
-from pdk.determined.store.records import JSON, Allocation, Experiment, Trial, insert, to_json, update
+from pdk.determined.store.records import JSON, Allocation, Experiment, Trial
 
 UUID = re.compile(r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")
 GROUP = re.compile(r"^[^\0]{1,256}$")

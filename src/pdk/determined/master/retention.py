@@ -9,9 +9,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pdk.db.rows import update
 from pdk.determined.store import checkpoints
 from pdk.determined.store.checkpoints import CheckpointView
-from pdk.determined.store.records import Experiment, update
+from pdk.determined.store.records import Experiment
 
 ALL_FILES = "*"
 

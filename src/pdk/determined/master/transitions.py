@@ -15,12 +15,13 @@ from typing import TypeVar
 from pdk.base.clock import now, rfc3339_now, to_rfc3339
 from pdk.base.ids import new_uuid
 from pdk.db.database import Database
+from pdk.db.rows import insert, update
 from pdk.determined.master import retention, search
 from pdk.determined.master.logs import master_line
 from pdk.determined.master.signals import Signals
 from pdk.determined.master.users import end_allocation_sessions, new_session
 from pdk.determined.store import checkpoints, experiments, logs, metrics, trials
-from pdk.determined.store.records import Allocation, Experiment, LogLine, Trial, insert, update
+from pdk.determined.store.records import Allocation, Experiment, LogLine, Trial
 
 DEFAULT_PREEMPTION_SECONDS = 3600
 TERMINAL_OF = {

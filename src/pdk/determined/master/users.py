@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from pdk.base.clock import now, rfc3339_now, to_rfc3339
 from pdk.db.database import Database
+from pdk.db.rows import insert, update
 from pdk.determined import errors
 from pdk.determined.store import identity
-from pdk.determined.store.records import User, insert, update
+from pdk.determined.store.records import User
 
 # The salt every Determined client puts before a password; part of the wire.
 CLIENT_SALT = "GubPEmmotfiK9TMD6Zdw"

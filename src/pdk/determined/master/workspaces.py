@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from pdk.base.clock import rfc3339_now
 from pdk.db.database import Database
+from pdk.db.rows import insert, update
 from pdk.determined import errors
 from pdk.determined.master.users import Identity
 from pdk.determined.store import workspaces as store
-from pdk.determined.store.records import insert, update
 from pdk.determined.store.workspaces import ProjectView, WorkspaceView
 
 MAX_NAME_CHARACTERS = 80

@@ -5,7 +5,8 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pdk.determined.store.records import JSON, Checkpoint, decode, fetch, fetch_one
+from pdk.db.rows import decode, fetch, fetch_one
+from pdk.determined.store.records import JSON, Checkpoint
 
 
 @dataclass(frozen=True)

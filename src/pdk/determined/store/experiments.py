@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pdk.determined.store.records import Experiment, decode, fetch, fetch_one
+from pdk.db.rows import decode, fetch, fetch_one
+from pdk.determined.store.records import Experiment
 
 TERMINAL = ("COMPLETED", "CANCELED", "ERROR", "DELETED")
 

@@ -2,7 +2,8 @@
 
 import sqlite3
 
-from pdk.determined.store.records import User, fetch, fetch_one
+from pdk.db.rows import fetch, fetch_one
+from pdk.determined.store.records import User
 
 
 def user(conn: sqlite3.Connection, user_id: int) -> User | None:

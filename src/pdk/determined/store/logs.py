@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pdk.determined.store.records import LogLine, fetch
+from pdk.db.rows import fetch
+from pdk.determined.store.records import LogLine
 
 COLUMNS = (
     "task_id",

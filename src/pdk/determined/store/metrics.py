@@ -3,7 +3,8 @@
 import sqlite3
 from collections.abc import Sequence
 
-from pdk.determined.store.records import Metrics, fetch, fetch_one
+from pdk.db.rows import fetch, fetch_one
+from pdk.determined.store.records import Metrics
 
 VALIDATION = "validation"
 TRAINING = "training"

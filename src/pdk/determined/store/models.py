@@ -3,7 +3,8 @@
 import sqlite3
 from dataclasses import dataclass
 
-from pdk.determined.store.records import Model, ModelVersion, decode
+from pdk.db.rows import decode
+from pdk.determined.store.records import Model, ModelVersion
 
 
 @dataclass(frozen=True)

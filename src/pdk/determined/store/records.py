@@ -1,18 +1,12 @@
-"""Rows of the master's tables as frozen dataclasses, and the two functions that turn rows into them and back.
+"""Rows of the master's tables as frozen dataclasses, read and written by `pdk.db.rows`.
 
-Field names are column names. `state` holds the original's names without the `STATE_` prefix. Times are RFC 3339 text.
+`state` holds the original's names without the `STATE_` prefix. Times are RFC 3339 text.
 """
 
-import functools
-import json
-import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any
 
 JSON = dict[str, Any]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -218,60 +212,3 @@ class LogLine:
     source: str | None
     stdtype: str | None
     log: str
-
-
-def decode(kind: type[T], row: sqlite3.Row) -> T:
-    """Turn a row that has every column of `kind` (and perhaps more) into it: JSON for lists and dicts, 0 and 1 for bools."""
-    values: dict[str, Any] = {}
-    for name, decoder in decoders(kind):  # type: ignore[arg-type]
-        value = row[name]
-        values[name] = value if decoder is None or value is None else decoder(value)
-    return kind(**values)
-
-
-@functools.cache
-def decoders(kind: type) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
-    """Return the fields of a dataclass and how their columns are decoded, derived from the annotations."""
-    hints = get_type_hints(kind)
-    return tuple((each.name, _decoder(hints[each.name])) for each in fields(kind))
-
-
-def _decoder(hint: Any) -> Callable[[Any], Any] | None:
-    if hint is bool:
-        return bool
-    return json.loads if get_origin(hint) in (dict, list) else None
-
-
-def to_json(value: Any) -> str:
-    """Encode a JSON column; raises ValueError on NaN and the infinities, which have no JSON."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
-
-
-def insert(conn: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> int:
-    """Insert one row (lists and dicts as JSON) and return its rowid; `table` and the keys are names from code."""
-    names = ", ".join(values)
-    marks = ", ".join("?" * len(values))
-    cursor = conn.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", [_column(v) for v in values.values()])
-    return int(cursor.lastrowid or 0)
-
-
-def update(conn: sqlite3.Connection, table: str, key: tuple[str, Any], values: Mapping[str, Any]) -> None:
-    """Set columns (lists and dicts as JSON) of the row whose column `key[0]` is `key[1]`; nothing when `values` is empty."""
-    if values:
-        names = ", ".join(f"{name} = ?" for name in values)
-        conn.execute(f"UPDATE {table} SET {names} WHERE {key[0]} = ?", [*map(_column, values.values()), key[1]])
-
-
-def fetch(conn: sqlite3.Connection, kind: type[T], query: str, *arguments: Any) -> list[T]:
-    """Run a query whose rows hold every column of `kind`."""
-    return [decode(kind, row) for row in conn.execute(query, arguments)]
-
-
-def fetch_one(conn: sqlite3.Connection, kind: type[T], query: str, *arguments: Any) -> T | None:
-    """Return the first row of a query as `kind`, None when there is none."""
-    row = conn.execute(query, arguments).fetchone()
-    return None if row is None else decode(kind, row)
-
-
-def _column(value: Any) -> Any:
-    return to_json(value) if isinstance(value, list | dict) else value

@@ -3,7 +3,8 @@
 import sqlite3
 from dataclasses import dataclass
 
-from pdk.determined.store.records import Allocation, Trial, decode, fetch, fetch_one
+from pdk.db.rows import decode, fetch, fetch_one
+from pdk.determined.store.records import Allocation, Trial
 
 TERMINAL = ("COMPLETED", "CANCELED", "ERROR")
 STOPPING = ("STOPPING_COMPLETED", "STOPPING_CANCELED", "STOPPING_KILLED", "STOPPING_ERROR")

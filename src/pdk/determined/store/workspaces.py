@@ -3,7 +3,8 @@
 import sqlite3
 from dataclasses import dataclass
 
-from pdk.determined.store.records import Project, Workspace, decode, fetch_one
+from pdk.db.rows import decode, fetch_one
+from pdk.determined.store.records import Project, Workspace
 
 
 @dataclass(frozen=True)

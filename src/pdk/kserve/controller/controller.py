@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from pdk.db.database import Database
 from pdk.kserve.controller.inference_services import INFERENCE_SERVICES, InferenceServices
-from pdk.kserve.errors import Expired
 from pdk.kserve.predictor.lifecycle import Lifecycle
+from pdk.kserve.predictor.revisions import Revisions
 from pdk.kserve.predictor.routes import Routes
 from pdk.kserve.predictor.settings import PredictorSettings
-from pdk.kserve.store.objects import ObjectStore
-from pdk.kserve.store.pod_logs import PodLogs
-from pdk.kserve.store.revisions import Revisions
+from pdk.kubernetes.errors import Expired
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.process.child import Launcher
 from pdk.reconcile.loop import Reconciler
 

@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from pdk.kserve.errors import ObjectForbidden, ObjectNotFound
-from pdk.kserve.store.metadata import timestamp
-from pdk.kserve.store.objects import ObjectStore
+from pdk.kubernetes.errors import ObjectForbidden, ObjectNotFound
+from pdk.kubernetes.store.metadata import timestamp
+from pdk.kubernetes.store.objects import ObjectStore
 
 NORMAL, WARNING = "Normal", "Warning"
 COMPONENT = "v1beta1Controllers"

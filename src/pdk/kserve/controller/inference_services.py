@@ -23,13 +23,13 @@ from pdk.kserve.controller.revision_digest import (
     propagated_annotations,
 )
 from pdk.kserve.controller.view import View
-from pdk.kserve.errors import ObjectConflict, ObjectNotFound
 from pdk.kserve.predictor.failures import InvalidPredictorSpec, ModelFailure
 from pdk.kserve.predictor.lifecycle import Lifecycle
 from pdk.kserve.predictor.model_spec import parse_model_spec
+from pdk.kserve.predictor.revisions import RETIRED, Revision, Revisions, RevisionState, ServiceRow
 from pdk.kserve.predictor.routes import Backend, Route, Routes
-from pdk.kserve.store.objects import JsonObject, ObjectStore
-from pdk.kserve.store.revisions import RETIRED, Revision, Revisions, RevisionState, ServiceRow
+from pdk.kubernetes.errors import ObjectConflict, ObjectNotFound
+from pdk.kubernetes.store.objects import JsonObject, ObjectStore
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from pdk.kserve.store.metadata import NAME_LETTERS
+from pdk.kubernetes.store.metadata import NAME_LETTERS
 
 STOP_ANNOTATION = "serving.kserve.io/stop"
 NOT_PROPAGATED = frozenset(

@@ -11,8 +11,8 @@ from pdk.base import clock
 from pdk.kserve.controller.deployment_mode import KNATIVE
 from pdk.kserve.controller.view import View
 from pdk.kserve.predictor.model_spec import RUNTIME
-from pdk.kserve.store.metadata import timestamp
-from pdk.kserve.store.revisions import Revision, RevisionState
+from pdk.kserve.predictor.revisions import Revision, RevisionState
+from pdk.kubernetes.store.metadata import timestamp
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 KNATIVE_ONLY = (

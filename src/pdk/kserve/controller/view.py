@@ -9,7 +9,7 @@ from typing import Any
 
 from pdk.kserve.controller.deployment_mode import Addresses
 from pdk.kserve.predictor.failures import ModelFailure
-from pdk.kserve.store.revisions import Revision, RevisionState, ServiceRow
+from pdk.kserve.predictor.revisions import Revision, RevisionState, ServiceRow
 
 
 @dataclass(frozen=True)

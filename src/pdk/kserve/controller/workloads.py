@@ -11,8 +11,8 @@ from typing import Any
 from pdk.kserve.controller.view import View
 from pdk.kserve.predictor.fetch import INITIALIZER
 from pdk.kserve.predictor.lifecycle import CONTAINER
-from pdk.kserve.store.metadata import timestamp
-from pdk.kserve.store.revisions import Revision, RevisionState
+from pdk.kserve.predictor.revisions import Revision, RevisionState
+from pdk.kubernetes.store.metadata import timestamp
 
 DEPLOYMENTS, PODS, SERVICES = "deployments.apps", "pods", "services"
 SERVING_IMAGE, INITIALIZER_IMAGE = "pdk/torchserve", "pdk/storage-initializer"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pdk.kserve.predictor.credentials import resolve_s3
 from pdk.kserve.predictor.model_spec import ModelSpec
+from pdk.kserve.predictor.revisions import Revision
 from pdk.kserve.predictor.settings import PredictorSettings
 from pdk.kserve.predictor.storage_initializer import COMPLETE, NOTHING_YET, UNREACHABLE, Order
-from pdk.kserve.store.objects import ObjectStore
-from pdk.kserve.store.pod_logs import PodLogs
-from pdk.kserve.store.revisions import Revision
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.process import tree
 from pdk.process.child import Child, ChildSpec, Launcher
 

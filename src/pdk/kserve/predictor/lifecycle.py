@@ -26,11 +26,11 @@ from pdk.kserve.predictor.fetch import INITIALIZER, Fetcher
 from pdk.kserve.predictor.launch import Folders, Launch, LaunchBuilder, LaunchRequest
 from pdk.kserve.predictor.model_spec import ModelSpec, parse_model_spec, resolve_environment
 from pdk.kserve.predictor.probes import in_background, parse_probe
+from pdk.kserve.predictor.revisions import Failure, Process, Revision, Revisions, RevisionState
 from pdk.kserve.predictor.routes import Backend, Routes
 from pdk.kserve.predictor.settings import PredictorSettings
-from pdk.kserve.store.objects import ObjectStore
-from pdk.kserve.store.pod_logs import PodLogs
-from pdk.kserve.store.revisions import Failure, Process, Revision, Revisions, RevisionState
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.process import tree
 from pdk.process.child import Child, Launcher, SubprocessLauncher
 

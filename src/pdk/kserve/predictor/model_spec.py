@@ -12,7 +12,7 @@ from typing import Any
 from pdk.kserve.predictor.credentials import decoded_data
 from pdk.kserve.predictor.failures import InvalidPredictorSpec, ModelLoadFailed, NoSupportingRuntime
 from pdk.kserve.predictor.storage_uri import parse_storage_uri
-from pdk.kserve.store.objects import ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
 
 RUNTIME = "kserve-torchserve"
 FRAMEWORKS = (

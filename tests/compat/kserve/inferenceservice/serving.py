@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from pdk.db.database import Database
-from pdk.kserve.api.ingress import Ingress
 from pdk.kserve.controller.controller import ControllerSettings, KServeController
+from pdk.kserve.ingress.server import Ingress
+from pdk.kserve.predictor.revisions import MIGRATIONS
 from pdk.kserve.predictor.routes import Routes
 from pdk.kserve.predictor.settings import Limits, PredictorSettings
-from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
-from pdk.kserve.store.pod_logs import PodLogs
-from pdk.kserve.store.revisions import MIGRATIONS
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.reconcile.changes import Changes
 
 LIMITS = Limits(load_timeout=60.0, drain_timeout=10.0, stop_grace=0.5, health_seconds=0.2, backoff=0.5, max_backoff=2.0)

@@ -17,10 +17,10 @@ from kserve import (
 )
 from kubernetes import client as kubernetes
 
-from pdk.kserve.api.initial_objects import install_initial_objects
-from pdk.kserve.api.kubeconfig import write_kubeconfig
-from pdk.kserve.api.pki import make_tls_files
-from pdk.kserve.api.server import KubernetesApi
+from pdk.kubernetes.api.initial_objects import install_initial_objects
+from pdk.kubernetes.api.kubeconfig import write_kubeconfig
+from pdk.kubernetes.api.pki import make_tls_files
+from pdk.kubernetes.api.server import KubernetesApi
 
 BUCKET = "0123456789ab4def8123456789abcdef.master.deploy.default"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pdk.db.database import Database
-from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
-from pdk.kserve.store.revisions import MIGRATIONS, Revisions
+from pdk.kserve.predictor.revisions import MIGRATIONS, Revisions
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.process import tree
 from pdk.reconcile.changes import Changes
 

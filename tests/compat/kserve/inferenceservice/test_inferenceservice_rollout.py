@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pdk.kserve.store.pod_logs import LogOptions
-from pdk.kserve.store.revisions import Revisions
+from pdk.kserve.predictor.revisions import Revisions
+from pdk.kubernetes.store.pod_logs import LogOptions
 from pdk.process import tree
 
 

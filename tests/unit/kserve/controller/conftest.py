@@ -13,11 +13,11 @@ import pytest
 
 from pdk.db.database import Database
 from pdk.kserve.controller.controller import ControllerSettings, KServeController
+from pdk.kserve.predictor.revisions import MIGRATIONS, Revisions
 from pdk.kserve.predictor.routes import Routes
 from pdk.kserve.predictor.settings import Limits, PredictorSettings
-from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
-from pdk.kserve.store.pod_logs import PodLogs
-from pdk.kserve.store.revisions import MIGRATIONS, Revisions
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.process import tree
 from pdk.reconcile.changes import Changes
 

@@ -4,7 +4,7 @@ import pytest
 
 from pdk.db.database import Database
 from pdk.kserve.controller.events import MAX_MESSAGE, NORMAL, WARNING, EventRecorder
-from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.reconcile.changes import Changes
 
 

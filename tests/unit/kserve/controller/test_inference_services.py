@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from pdk.kserve.predictor.revisions import RevisionState
 from pdk.kserve.predictor.routes import Backend
-from pdk.kserve.store.metadata import timestamp
-from pdk.kserve.store.revisions import RevisionState
+from pdk.kubernetes.store.metadata import timestamp
 from pdk.process import tree
 
 ISVC = "inferenceservices.serving.kserve.io"

@@ -4,7 +4,7 @@ from pdk.kserve.controller.deployment_mode import Addresses
 from pdk.kserve.controller.status import build_status, condition
 from pdk.kserve.controller.view import View
 from pdk.kserve.predictor.failures import NoSupportingRuntime
-from pdk.kserve.store.revisions import Failure, Revision, RevisionState, ServiceRow
+from pdk.kserve.predictor.revisions import Failure, Revision, RevisionState, ServiceRow
 
 OLD = "2020-01-01T00:00:00Z"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pdk.kserve.controller.workloads import build_pod
-from pdk.kserve.store.revisions import Failure, Revision, RevisionState
+from pdk.kserve.predictor.revisions import Failure, Revision, RevisionState
 
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "uid": "u"}}
 S = RevisionState

@@ -9,7 +9,7 @@ from pdk.kserve.predictor.credentials import resolve_s3
 from pdk.kserve.predictor.failures import ModelLoadFailed
 from pdk.kserve.predictor.settings import S3Defaults
 from pdk.kserve.predictor.storage_uri import S3Access
-from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.reconcile.changes import Changes
 
 DEFAULTS = S3Defaults("http://127.0.0.1:30600", "def", "ault")

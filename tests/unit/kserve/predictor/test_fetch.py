@@ -12,10 +12,10 @@ from pdk.db.database import Database
 from pdk.kserve.predictor.failures import ModelLoadFailed
 from pdk.kserve.predictor.fetch import INITIALIZER, Fetcher
 from pdk.kserve.predictor.model_spec import parse_model_spec
+from pdk.kserve.predictor.revisions import Revision
 from pdk.kserve.predictor.settings import Limits, PredictorSettings, S3Defaults
-from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
-from pdk.kserve.store.pod_logs import LogOptions, PodLogs
-from pdk.kserve.store.revisions import Revision
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.pod_logs import LogOptions, PodLogs
 from pdk.process import tree
 from pdk.process.child import SubprocessLauncher
 from pdk.reconcile.changes import Changes

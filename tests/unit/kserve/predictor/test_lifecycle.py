@@ -17,11 +17,11 @@ import pytest
 from pdk.db.database import Database
 from pdk.kserve.predictor.fetch import INITIALIZER
 from pdk.kserve.predictor.lifecycle import CONTAINER, Lifecycle
+from pdk.kserve.predictor.revisions import MIGRATIONS, Revision, Revisions, RevisionState, ServiceRow
 from pdk.kserve.predictor.routes import Route, Routes
 from pdk.kserve.predictor.settings import Limits, PredictorSettings
-from pdk.kserve.store.objects import OBJECT_MIGRATIONS, ObjectStore
-from pdk.kserve.store.pod_logs import LogOptions, PodLogs
-from pdk.kserve.store.revisions import MIGRATIONS, Revision, Revisions, RevisionState, ServiceRow
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.pod_logs import LogOptions, PodLogs
 from pdk.process import tree
 from pdk.reconcile.changes import Changes
 

@@ -1,1 +1,0 @@
-"""The Kubernetes API over HTTPS and the inference ingress."""

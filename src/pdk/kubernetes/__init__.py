@@ -1,0 +1,1 @@
+"""A Kubernetes API server: objects, watches, tables, patches, OpenAPI. It serves whatever kinds are registered with it."""

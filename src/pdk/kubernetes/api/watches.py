@@ -1,0 +1,169 @@
+"""Watches: a stream of JSON events from a resourceVersion on, with selectors, Tables, bookmarks and a deadline.
+
+Called by the router for `?watch=true`. Mirrors kube-apiserver's watch handler and watch cache: without a resourceVersion
+(or with 0) the present objects come first as ADDED; one too old gets a single ERROR event with a 410 Status.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from pdk.kubernetes.api.http import Request, Stream, encode
+from pdk.kubernetes.api.objects import ObjectHandlers
+from pdk.kubernetes.api.routes import Route
+from pdk.kubernetes.api.status import failure
+from pdk.kubernetes.api.tables import METADATA, TABLE, View, show, show_list
+from pdk.kubernetes.api.watch_hub import Change, Subscription, WatchHub
+from pdk.kubernetes.errors import BadRequest, Expired, ObjectError
+from pdk.kubernetes.store.objects import ObjectStore, WatchEvent
+from pdk.kubernetes.store.selectors import Match, compile_selectors
+
+JsonObject = dict[str, Any]
+
+DEFAULT_SECONDS = 3600
+"""How long a watch lasts when the client does not say."""
+BOOKMARK_SECONDS = 30.0
+PAGE = 1000
+"""Changes read from the history at a time."""
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What one client watches, and how it wants to see it."""
+
+    route: Route
+    view: View
+    matches: Match | None
+    revision: int
+    """0: from now, after the objects of now."""
+    seconds: float
+    bookmarks: bool
+    initial_events: bool
+    """The client asked for the objects of now and for a bookmark after the last of them (streaming list)."""
+    selection: object
+    """What the encoding of an event depends on besides the event."""
+
+
+class Watches:
+    """Opens watches."""
+
+    def __init__(self, store: ObjectStore, hub: WatchHub) -> None:
+        self._store = store
+        self._hub = hub
+
+    def watch(self, route: Route, request: Request) -> Stream:
+        """Answer a stream of events; raise BadRequest, TooManyRequests before it starts."""
+        self._hub.check_room()
+        labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
+        if route.name:
+            fields = f"metadata.name={route.name}"
+        view = ObjectHandlers.view(request)
+        seconds = request.number("timeoutSeconds")
+        watch = Watch(
+            route=route,
+            view=view,
+            matches=compile_selectors(route.stored, labels, fields),
+            revision=_revision(request.query.get("resourceVersion", "")),
+            seconds=DEFAULT_SECONDS if seconds is None or seconds <= 0 else seconds,
+            bookmarks=request.flag("allowWatchBookmarks"),
+            initial_events=request.flag("sendInitialEvents"),
+            selection=(route.resource, view, labels, fields),
+        )
+        return Stream(self._events(watch))
+
+    async def _events(self, watch: Watch) -> AsyncGenerator[bytes, None]:
+        deadline = time.monotonic() + watch.seconds
+        with self._hub.subscribe(watch.route.stored, watch.route.namespace) as subscription:
+            try:
+                revision = watch.revision
+                if not revision or watch.initial_events:
+                    objects, revision = await asyncio.to_thread(self._present, watch)
+                    for obj in objects:
+                        yield self._encode(watch, "ADDED", obj)
+                    if watch.initial_events:
+                        yield self._bookmark(watch, revision, initial=True)
+                while backlog := await asyncio.to_thread(self._backlog, watch, revision):
+                    for event in backlog:
+                        yield self._line(watch, Change(event))
+                    revision = backlog[-1].revision
+                async for line in self._live(watch, subscription, revision, deadline):
+                    yield line
+            except ObjectError as error:
+                yield encode({"type": "ERROR", "object": failure(error)}) + b"\n"
+
+    def _present(self, watch: Watch) -> tuple[list[JsonObject], int]:
+        objects, revision = self._store.list(watch.route.stored, watch.route.namespace or None)
+        return [obj for obj in objects if watch.matches is None or watch.matches(obj)], revision
+
+    def _backlog(self, watch: Watch, revision: int) -> list[WatchEvent]:
+        return self._store.changes_since(revision, watch.route.stored, watch.route.namespace or None, PAGE)
+
+    async def _live(
+        self, watch: Watch, subscription: Subscription, revision: int, deadline: float
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the changes after `revision` as they come, until the deadline; raise Expired when some were missed."""
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                change = await asyncio.wait_for(subscription.queue.get(), min(left, BOOKMARK_SECONDS))
+            except TimeoutError:
+                revision = max(revision, self._hub.revision)
+                if watch.bookmarks:
+                    yield self._bookmark(watch, revision)
+                continue
+            if change is None:
+                if subscription.overflowed:
+                    raise Expired(revision, self._hub.revision)
+                return
+            # What the history already gave is queued once more.
+            if change.event.revision > revision:
+                yield self._line(watch, change)
+
+    def _line(self, watch: Watch, change: Change) -> bytes:
+        """Return the event of a change, empty when it is not in the selection before or after."""
+        if watch.selection not in change.encoded:
+            change.encoded[watch.selection] = self._select(watch, change.event)
+        return change.encoded[watch.selection]
+
+    def _select(self, watch: Watch, event: WatchEvent) -> bytes:
+        matches = watch.matches
+        if matches is None:
+            return self._encode(watch, event.type, event.object)
+        now = matches(event.object)
+        if event.type != "MODIFIED" or event.previous is None:
+            return self._encode(watch, event.type, event.object) if now else b""
+        before = matches(event.previous)
+        if now:
+            return self._encode(watch, "MODIFIED" if before else "ADDED", event.object)
+        if before:
+            # It left the selection: to this client it is gone, and looks as it did when it was last in it.
+            metadata = event.previous["metadata"] | {"resourceVersion": str(event.revision)}
+            return self._encode(watch, "DELETED", event.previous | {"metadata": metadata})
+        return b""
+
+    def _encode(self, watch: Watch, event_type: str, obj: JsonObject) -> bytes:
+        shown = show(watch.view, watch.route.resource, ObjectHandlers.shown(watch.route, obj))
+        return encode({"type": event_type, "object": shown}) + b"\n"
+
+    def _bookmark(self, watch: Watch, revision: int, initial: bool = False) -> bytes:
+        metadata: JsonObject = {"resourceVersion": str(revision)}
+        if initial:
+            metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
+        resource = watch.route.resource
+        if watch.view.form == TABLE:
+            obj = show_list(watch.view, resource, [], revision) | {"metadata": metadata}
+        elif watch.view.form == METADATA:
+            obj = {"kind": METADATA, "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+        else:
+            obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        return encode({"type": "BOOKMARK", "object": obj}) + b"\n"
+
+
+def _revision(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isdecimal() or len(text) > 18:
+        raise BadRequest(f'resourceVersion: Invalid value: "{text[:40]}": strconv.ParseUint: parsing: invalid syntax')
+    return int(text)

@@ -1,0 +1,52 @@
+"""Paths of URLs."""
+
+import pytest
+
+from pdk.kubernetes.api.routes import parse_route
+from pdk.kubernetes.errors import PathNotFound
+from pdk.kubernetes.store.resources import Resources
+
+
+def parts(path):
+    route = parse_route(Resources(), tuple(path.split("/")))
+    return route.resource.key, route.namespace, route.name, route.subresource
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("api/v1/pods", ("pods", "", "", "")),
+        ("api/v1/namespaces", ("namespaces", "", "", "")),
+        ("api/v1/namespaces/models", ("namespaces", "", "models", "")),
+        ("api/v1/namespaces/models/status", ("namespaces", "", "models", "status")),
+        ("api/v1/namespaces/models/pods", ("pods", "models", "", "")),
+        ("api/v1/namespaces/models/pods/p/log", ("pods", "models", "p", "log")),
+        ("apis/apps/v1/namespaces/models/deployments/d", ("deployments.apps", "models", "d", "")),
+        (
+            "apis/serving.kserve.io/v1alpha1/clusterservingruntimes/x",
+            ("clusterservingruntimes.serving.kserve.io", "", "x", ""),
+        ),
+        ("apis/events.k8s.io/v1/events", ("events.events.k8s.io", "", "", "")),
+    ],
+)
+def test_paths(path, what):
+    assert parts(path) == what
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "api",
+        "api/v1",
+        "api/v1/pods/p",
+        "api/v1/namespaces/models/pods/p/log/x",
+        "api/v1/namespaces/models/pods//log",
+        "api/v1/deployments",
+        "apis/apps/v1beta1/deployments",
+        "apis/serving.kserve.io/v1alpha1/namespaces/models/clusterservingruntimes",
+        "healthz/x/y",
+    ],
+)
+def test_what_no_path_names(path):
+    with pytest.raises(PathNotFound):
+        parts(path)

@@ -1,0 +1,171 @@
+"""The server under raw sockets: TLS, limits, broken clients, start and stop."""
+
+import http.client
+import json
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+
+from pdk.base.errors import Unavailable
+from pdk.kubernetes.api.pki import make_tls_files
+from pdk.kubernetes.api.server import KubernetesApi
+
+TOKEN = "t0ken"
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture
+def tls(tmp_path):
+    return make_tls_files(tmp_path / "tls")
+
+
+@pytest.fixture
+def server(store, logs, tls):
+    api = KubernetesApi(store, logs, tls, TOKEN, port=0)
+    api.start()
+    yield api
+    api.stop()
+
+
+def trusting(tls):
+    return ssl.create_default_context(cafile=str(tls.ca_certificate))
+
+
+def connect(server, tls):
+    return http.client.HTTPSConnection("127.0.0.1", server.port, context=trusting(tls), timeout=10)
+
+
+def raw(server, tls, data):
+    """Send bytes over TLS, return what comes back until the server closes."""
+    plain = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    with trusting(tls).wrap_socket(plain, server_hostname="localhost") as secure:
+        try:
+            secure.sendall(data)
+            received = b""
+            while chunk := secure.recv(65536):
+                received += chunk
+        except (ConnectionError, ssl.SSLError):
+            return b""
+        return received
+
+
+def still_answers(server, tls):
+    connection = connect(server, tls)
+    connection.request("GET", "/readyz")
+    body = connection.getresponse().read()
+    connection.close()
+    return body == b"ok"
+
+
+def test_one_connection_serves_many_requests(server, tls):
+    connection = connect(server, tls)
+    for _ in range(3):
+        connection.request("GET", "/api/v1/namespaces/models/secrets", headers=HEADERS)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert json.loads(answer.read())["kind"] == "SecretList"
+    assert server.url == f"https://127.0.0.1:{server.port}"
+    connection.close()
+
+
+def test_answers_are_not_held_back(server, tls):
+    """Nagle's algorithm and delayed acknowledgement together would cost 40 ms a request."""
+    connection = connect(server, tls)
+    times = []
+    for _ in range(15):
+        started = time.monotonic()
+        connection.request("GET", "/api/v1/namespaces/models/secrets", headers=HEADERS)
+        connection.getresponse().read()
+        times.append(time.monotonic() - started)
+    connection.close()
+    assert sorted(times)[3] < 0.03
+
+
+def test_old_tls_and_plain_http_are_refused(server, tls):
+    context = trusting(tls)
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"HTTP" not in plain.recv(1000)
+    assert still_answers(server, tls)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0" * 1000 + b"\r\n\r\n",
+        b"GET / SPDY/9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"y" * 200_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(20_000)) + b"\r\n",
+        b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_bytes_that_are_no_request(server, tls, data):
+    answer = raw(server, tls, data)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+    assert still_answers(server, tls)
+
+
+def test_a_body_that_is_too_long_is_cut_off(server, tls):
+    head = b"POST /api/v1/namespaces/models/secrets HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n"
+    answer = raw(server, tls, head + b"x" * 1000)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"Request entity too large" in answer
+
+
+def test_a_client_that_hangs_up_leaves_no_watch_behind(server, tls):
+    connections = [connect(server, tls) for _ in range(5)]
+    streams = []
+    for connection in connections:
+        connection.request("GET", "/api/v1/pods?watch=true", headers=HEADERS)
+        streams.append(connection.getresponse())
+    assert server._hub.open_watches == 5
+    for stream, connection in zip(streams, connections, strict=True):
+        stream.close()
+        connection.close()
+    deadline = time.monotonic() + 5
+    while server._hub.open_watches and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert server._hub.open_watches == 0
+
+
+def test_a_watch_delivers_at_once(server, tls, store):
+    connection = connect(server, tls)
+    connection.request("GET", f"/api/v1/configmaps?watch=true&resourceVersion={store.revision()}", headers=HEADERS)
+    stream = connection.getresponse()
+    started = time.monotonic()
+    threading.Timer(0.1, store.create, ("configmaps", {"metadata": {"name": "c", "namespace": "models"}})).start()
+    event = json.loads(stream.readline())
+    assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "c")
+    assert time.monotonic() - started < 3
+    connection.close()
+
+
+def test_stopping_ends_watches_and_idle_connections_quickly(store, logs, tls):
+    server = KubernetesApi(store, logs, tls, TOKEN, port=0)
+    server.start()
+    idle, watching = connect(server, tls), connect(server, tls)
+    idle.request("GET", "/readyz")
+    idle.getresponse().read()
+    watching.request("GET", "/api/v1/pods?watch=true", headers=HEADERS)
+    stream = watching.getresponse()
+    started = time.monotonic()
+    server.stop()
+    assert time.monotonic() - started < 3
+    assert stream.read() == b""
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("kube", "watch"))] == []
+    idle.close()
+    watching.close()
+
+
+def test_a_port_in_use_is_told(server, store, logs, tls):
+    second = KubernetesApi(store, logs, tls, TOKEN, port=server.port)
+    with pytest.raises(Unavailable, match=f"cannot listen on 127.0.0.1:{server.port}"):
+        second.start()
