@@ -12,8 +12,8 @@
     ├── Unimplemented       gRPC UNIMPLEMENTED        HTTP 501  Kubernetes Status 501
     └── Internal            gRPC UNKNOWN              HTTP 500  Kubernetes InternalError
 
-Domain errors subclass one category next to the code that raises them and carry the original's text where clients match on it.
-`Temporary` and `Permanent` are for work loops only: they say what to do next (see `pdk.reconcile.loop`).
+Domain errors subclass one category next to the code that raises them and carry the original's text where clients match
+on it.
 """
 
 
@@ -59,15 +59,3 @@ class Unimplemented(PdkError):
 
 class Internal(PdkError):
     """A fault of the server, or an error the original reports without a category."""
-
-
-class Temporary(Exception):
-    """Raised in a work loop: try this key again after `delay` seconds."""
-
-    def __init__(self, message: str, delay: float = 1.0) -> None:
-        super().__init__(message)
-        self.delay = delay
-
-
-class Permanent(Exception):
-    """Raised in a work loop: this key cannot make progress until something changes it."""

@@ -1,4 +1,7 @@
-"""A file lock that says: this folder is mine. Taken by whoever must not share its data: the file set store, the master, `pdk serve`."""
+"""A file lock that says: this folder is mine.
+
+Taken by whoever must not share its data: the file set store, the master, `pdk serve`.
+"""
 
 import fcntl
 from pathlib import Path
@@ -12,9 +15,9 @@ class AlreadyLocked(FailedPrecondition):
 
 
 def lock_file(path: Path) -> IO[bytes]:
-    """Lock `path` (made when missing, with its folder) until the returned file is closed or the process ends, however it ends.
+    """Return the lock on `path`, held until the returned file is closed or the process ends, however it ends.
 
-    Raises AlreadyLocked at once when somebody else holds it.
+    The file and its folder are made when missing. Raises AlreadyLocked at once when somebody else holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("ab")

@@ -43,7 +43,7 @@ class Changes:
             self._condition.notify_all()
 
     def wait_newer(self, version: int, timeout: float) -> int:
-        """Block until the counter passes `version`, `timeout` seconds passed or the server stops; return the counter."""
+        """Return the counter once it passes `version`, `timeout` seconds passed or the server stops."""
         with self._condition:
             self._condition.wait_for(lambda: self._version > version or self._closed, timeout)
             return self._version

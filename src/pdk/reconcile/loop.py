@@ -1,8 +1,8 @@
 """The keyed, level-triggered work loop behind pipelines and jobs, trials, and InferenceServices.
 
 `enqueue(key)` only says "look again at this key": `reconcile(key)` must read the present state and move it one step
-nearer to what is wanted. One key is handled by one worker at a time; a key enqueued while it is being handled is handled
-once more. A periodic resync enqueues every key, which repairs lost signals and resumes after a restart.
+nearer to what is wanted. One key is handled by one worker at a time; a key enqueued while it is being handled is
+handled once more. A periodic resync enqueues every key, which repairs lost signals and resumes after a restart.
 
 Mirrors the shape of a Kubernetes controller's work queue and of Pachyderm's pipeline controller.
 """
@@ -13,19 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from pdk.base.errors import Permanent, Temporary
-
 logger = logging.getLogger(__name__)
 
+# The longest pause before a key whose look failed is looked at again.
 MAX_BACKOFF_SECONDS = 30.0
 
 
 class Reconciler:
     """Worker threads over a queue of distinct keys.
 
-    `reconcile(key)` returns None when the key is settled for now, or seconds after which to look again. Raising
-    `Temporary` retries after its delay, `Permanent` waits for the next signal, anything else is logged with its traceback
-    and retried with growing delay (0.5 s doubled up to 30 s).
+    `reconcile(key)` returns None when the key is settled for now, or seconds after which to look again. What it raises
+    is logged with its traceback and retried with growing delay (0.5 s doubled up to MAX_BACKOFF_SECONDS).
     """
 
     def __init__(
@@ -94,7 +92,7 @@ class Reconciler:
             if self._due.get(key) != due:
                 heapq.heappop(self._heap)
             elif key in self._busy and due <= time.monotonic():
-                # Its worker re-queues it when done (see _finish): until then the entry stays in _due, off the heap.
+                # Its worker re-queues it when done (see _work): until then the entry stays in _due, off the heap.
                 heapq.heappop(self._heap)
             else:
                 return due - time.monotonic()
@@ -112,15 +110,8 @@ class Reconciler:
                 self.enqueue(key, delay)
 
     def _handle(self, key: str) -> float | None:
-        delay: float | None
         try:
             delay = self._reconcile(key)
-        except Temporary as error:
-            logger.info("%s %s: %s; again in %.1f s", self.name, key, error, error.delay)
-            return error.delay
-        except Permanent as error:
-            logger.warning("%s %s: %s", self.name, key, error)
-            delay = None
         except Exception:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             delay = min(0.5 * 2.0 ** min(failures - 1, 10), MAX_BACKOFF_SECONDS)
