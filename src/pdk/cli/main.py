@@ -1,6 +1,7 @@
 """The `pdk` command: groups, lazy loading, and the one place where errors become text and exit codes.
 
-A command's module is imported when the command runs, so `pdk up` does not pay for the clients `pdk status` needs.
+A command's module is imported when the command runs: neither a list of commands nor `pdk up` pays for the clients that
+`pdk status` needs.
 """
 
 import importlib
@@ -11,68 +12,35 @@ from typing import Any
 import click
 
 from pdk.base.errors import PdkError
-
-STACK, PFS, PPS, LOGS = "pdk.cli.stack", "pdk.cli.files", "pdk.cli.objects", "pdk.cli.logs"
-
-COMMANDS: dict[str, str | dict[str, str]] = {
-    "up": f"{STACK}:up",
-    "down": f"{STACK}:down",
-    "env": f"{STACK}:env",
-    "serve": f"{STACK}:serve",
-    "supervise": f"{STACK}:supervise",
-    "status": "pdk.cli.status:status",
-    "logs": f"{LOGS}:logs",
-    "put": {"file": f"{PFS}:put_file"},
-    "get": {"file": f"{PFS}:get_file"},
-    "create": {name: f"{PPS}:create_{name}" for name in ("project", "repo", "pipeline", "secret")},
-    "update": {"pipeline": f"{PPS}:update_pipeline", "context": f"{PPS}:update_context"},
-    "list": {
-        **{name: f"{PPS}:list_{name}" for name in ("project", "repo", "commit", "pipeline", "job")},
-        "file": f"{PFS}:list_file",
-    },
-    "inspect": {name: f"{PPS}:inspect_{name}" for name in ("commit", "job")},
-    "wait": {name: f"{PPS}:wait_{name}" for name in ("commit", "job")},
-    "delete": {"file": f"{PFS}:delete_file", **{name: f"{PPS}:delete_{name}" for name in ("repo", "pipeline")}},
-    "start": {"pipeline": f"{PPS}:start_pipeline"},
-    "stop": {"pipeline": f"{PPS}:stop_pipeline", "job": f"{PPS}:stop_job"},
-}
-"""Command words to `module:function`."""
-
-HELP = {
-    "put": "Put files into a repo. Example: pdk put file data@master:a.csv -f a.csv",
-    "get": "Get files out of a repo. Example: pdk get file data@master:a.csv",
-    "create": "Create a project, repo, pipeline or secret. Example: pdk create repo data",
-    "update": "Update a pipeline, or the default project. Example: pdk update context --project churn",
-    "list": "List projects, repos, commits, files, pipelines or jobs. Example: pdk list job",
-    "inspect": "Show one commit or job. Example: pdk inspect job train@<id>",
-    "wait": "Wait for a commit or job to end. Example: pdk wait commit data@master",
-    "delete": "Delete a file, repo or pipeline. Example: pdk delete file data@master:a.csv",
-    "start": "Start a stopped pipeline. Example: pdk start pipeline train",
-    "stop": "Stop a pipeline or job. Example: pdk stop job train@<id>",
-}
+from pdk.cli.commands import COMMANDS, CommandEntry, GroupEntry
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are named by `module:function` and imported on use."""
+    """A group that lists its commands from the table and imports a command when it is used."""
 
-    def __init__(self, lazy: Mapping[str, str | dict[str, str]], **more: Any) -> None:
+    def __init__(self, entries: Mapping[str, CommandEntry | GroupEntry], **more: Any) -> None:
         super().__init__(**more)
-        self._lazy = lazy
+        self._entries = entries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the command words in the order of the table."""
-        return list(self._lazy)
+        return list(self._entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command, None when there is no such word."""
-        target = self._lazy.get(cmd_name)
-        if target is None:
+        entry = self._entries.get(cmd_name)
+        if entry is None:
             return None
-        if isinstance(target, dict):
-            return LazyGroup(target, name=cmd_name, help=HELP[cmd_name])
-        module, _, function = target.partition(":")
+        if isinstance(entry, GroupEntry):
+            return LazyGroup(entry.nouns, name=cmd_name, help=f"{entry.help}\n\nExample: {entry.example}")
+        module, _, function = entry.target.partition(":")
         command: click.Command = getattr(importlib.import_module(module), function)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the words and their short help, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(word, entry.help) for word, entry in self._entries.items() if entry.help])
 
 
 cli = LazyGroup(
@@ -82,6 +50,7 @@ cli = LazyGroup(
     "Example: pdk up && pdk status",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
+click.version_option(package_name="pdk", message="%(prog)s %(version)s")(cli)
 
 
 def main() -> None:

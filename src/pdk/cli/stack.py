@@ -3,6 +3,7 @@
 import logging
 import os
 import shlex
+import sysconfig
 
 import click
 
@@ -72,7 +73,9 @@ def down() -> None:
 
 @click.command()
 def env() -> None:
-    """Print the variables that point pachctl, det, kubectl and the SDKs at this stack.
+    """Print the variables that point the shell, pachctl, det, kubectl and the SDKs at this stack.
+
+    PATH is extended only by a shell that lacks the folder of `pdk` and `det`, so evaluating this twice changes nothing.
 
     Example: eval "$(pdk env)"
     """
@@ -82,6 +85,8 @@ def env() -> None:
     variables = clients.environment(settings.kubeconfig, settings.pachyderm_config, port, settings.host)
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}")
+    programs = shlex.quote(sysconfig.get_path("scripts"))
+    click.echo(f'case ":$PATH:" in *:{programs}:*) ;; *) export PATH={programs}:"$PATH" ;; esac')
 
 
 @click.command()

@@ -1,7 +1,12 @@
 """The command line: every command documents itself, errors are text, handles parse."""
 
+import importlib.metadata
+import json
+import os
+import shlex
 import subprocess
 import sys
+import sysconfig
 
 import click
 import pytest
@@ -28,6 +33,52 @@ def test_every_command_has_help_with_an_example(words):
     assert result.exit_code == 0
     example = " ".join(result.output.split()).partition("Example:")[2]
     assert f"pdk {' '.join(words)}" in example, result.output
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_the_short_help_in_the_table_is_the_commands_own(words):
+    entry = main.COMMANDS[words[0]]
+    if len(words) == 2:
+        entry = entry.nouns[words[1]]
+    command = ALL[words]
+    assert entry.help == ("" if command.hidden else command.get_short_help_str(limit=1000))
+
+
+def test_listing_the_commands_imports_no_command():
+    code = (
+        "import json, sys; before = set(sys.modules); from pdk.cli.main import main; sys.argv = ['pdk', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    modules = json.loads(shown.splitlines()[-1])
+    foreign = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
+    assert foreign == {"click", "pdk"}
+    ours = {name for name in modules if name.startswith("pdk.")}
+    assert ours == {"pdk.base", "pdk.base.errors", "pdk.cli", "pdk.cli.commands", "pdk.cli.main"}
+    for word in main.COMMANDS:
+        assert (f"\n  {word} " in shown) == (word != "supervise")
+
+
+def test_the_version_is_the_installed_packages():
+    assert CliRunner().invoke(main.cli, ["--version"]).output == f"pdk {importlib.metadata.version('pdk')}\n"
+
+
+@pytest.mark.parametrize("home", ["plain", "it's a home"])
+def test_env_is_what_a_shell_evaluates_any_number_of_times(tmp_path, home):
+    shown = run("env", PDK_HOME=str(tmp_path / home)).stdout
+    script = (
+        f'eval {shlex.quote(shown)}\neval {shlex.quote(shown)}\nprintf "%s\\n" "$KUBECONFIG" "$PATH"; command -v pdk'
+    )
+    result = subprocess.run(
+        ["/bin/sh", "-euc", script], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    programs = sysconfig.get_path("scripts")
+    assert result.stdout.splitlines() == [
+        str(tmp_path / home / "kubeconfig"),
+        os.pathsep.join((programs, "/usr/bin:/bin")),
+        f"{programs}/pdk",
+    ]
 
 
 def run(*words, **env):
