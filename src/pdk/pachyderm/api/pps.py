@@ -21,18 +21,19 @@ from pdk.pachyderm.api.pps_requests import (
     state_filter,
 )
 from pdk.pachyderm.api.server import Call, Handler, Methods
+from pdk.pachyderm.api.spec_json import canonicalise, decode, render
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs.types import DEFAULT_PROJECT
 from pdk.pachyderm.pps.datum_values import file_infos
 from pdk.pachyderm.pps.engine import Pps
 from pdk.pachyderm.pps.jobs import JobFilter
 from pdk.pachyderm.pps.spec import BUILT_IN_DEFAULTS
-from pdk.pachyderm.pps.spec_json import render
 from pdk.pachyderm.pps.types import (
     DatumInfo,
     DatumState,
     Job,
     JobInfo,
+    Json,
     PipelineInfo,
     PipelineState,
 )
@@ -87,11 +88,18 @@ class PpsService:
 
     def create_pipeline(self, request: Any, call: Call) -> None:
         """CreatePipeline: the original too turns the message into JSON and goes on as in V2."""
-        self._pps.pipelines.create_pipeline(json.dumps(as_json(request)))
+        self._create(json.dumps(as_json(request)))
+
+    def _create(self, user_json: str, update: bool = False, reprocess: bool = False, dry_run: bool = False) -> str:
+        canonical = canonicalise(decode(user_json), self._wire.pps.CreatePipelineRequest.DESCRIPTOR)
+        return self._spec_json(self._pps.pipelines.create_pipeline(user_json, canonical, update, reprocess, dry_run))
+
+    def _spec_json(self, effective: Json) -> str:
+        return json.dumps(render(effective, self._wire.pps.CreatePipelineRequest.DESCRIPTOR))
 
     def create_pipeline_v2(self, request: Any, call: Call) -> Any:
         """CreatePipelineV2."""
-        effective = self._pps.pipelines.create_pipeline(
+        effective = self._create(
             request.create_pipeline_request_json, request.update, request.reprocess, request.dry_run
         )
         return self._wire.pps.CreatePipelineV2Response(effective_create_pipeline_request_json=effective)
@@ -102,7 +110,7 @@ class PpsService:
         return self._pipeline_info(info, request.details)
 
     def _pipeline_info(self, info: PipelineInfo, details: bool) -> Any:
-        return self._messages.pipeline_info(info, json.dumps(render(info.effective_spec)), details)
+        return self._messages.pipeline_info(info, self._spec_json(info.effective_spec), details)
 
     def list_pipeline(self, request: Any, call: Call) -> Iterator[Any]:
         """ListPipeline; details always, as in the original."""
@@ -144,8 +152,9 @@ class PpsService:
         self._pps.pipelines.stop_pipeline(pipeline_of(request.pipeline), request.must_exist)
 
     def rerun_pipeline(self, request: Any, call: Call) -> None:
-        """RerunPipeline."""
-        self._pps.pipelines.rerun_pipeline(pipeline_of(request.pipeline), request.reprocess)
+        """RerunPipeline: an update with the same spec, as in the original."""
+        user_json = self._pps.pipelines.user_spec(pipeline_of(request.pipeline))
+        self._create(user_json, update=True, reprocess=request.reprocess)
 
     def run_cron(self, request: Any, call: Call) -> None:
         """RunCron."""
@@ -153,7 +162,7 @@ class PpsService:
 
     def get_cluster_defaults(self, request: Any, call: Call) -> Any:
         """GetClusterDefaults: the built-in ones, as they cannot be changed here."""
-        text = json.dumps({"createPipelineRequest": render(BUILT_IN_DEFAULTS)})
+        text = f'{{"createPipelineRequest": {self._spec_json(BUILT_IN_DEFAULTS)}}}'
         return self._wire.pps.GetClusterDefaultsResponse(cluster_defaults_json=text)
 
     def get_project_defaults(self, request: Any, call: Call) -> Any:
@@ -241,7 +250,8 @@ class PpsService:
             yield self._datum_info(info)
 
     def _preview(self, message: Any) -> list[DatumInfo]:
-        datums = self._pps.preview_datums(as_json(message), DEFAULT_PROJECT)
+        tree = canonicalise(as_json(message), self._wire.pps.Input.DESCRIPTOR, "input")
+        datums = self._pps.preview_datums(tree, DEFAULT_PROJECT)
         return [
             DatumInfo(job=None, datum=datum, state=DatumState.UNKNOWN, data=file_infos(datum.inputs))
             for datum in datums

@@ -22,7 +22,6 @@ from pdk.pachyderm.pps.logs import Logs
 from pdk.pachyderm.pps.pipelines import Pipelines
 from pdk.pachyderm.pps.scratch import remove_tree
 from pdk.pachyderm.pps.secrets import Secrets
-from pdk.pachyderm.pps.spec_json import canonicalise
 from pdk.pachyderm.pps.types import Datum, Job, JobDetails, JobInfo, Json
 from pdk.pachyderm.pps.user_code import Surroundings
 from pdk.pachyderm.store.logs import LogFiles
@@ -107,9 +106,12 @@ class Pps:
         running = self._runs.running_datums(info.job) if self._runs is not None else ()
         return JobDetails(effective, salt, running)
 
-    def preview_datums(self, input_json: Json, project: str) -> list[Datum]:
-        """Return the datums a pipeline with this input would have now. Raises InvalidSpec, NotFound (repo or branch)."""
-        tree = parse_input(with_input_defaults(canonicalise(input_json, "Input", "input"), project))
+    def preview_datums(self, canonical: Json, project: str) -> list[Datum]:
+        """Return the datums a pipeline with this canonical input would have now.
+
+        Raises InvalidSpec, NotFound (repo or branch).
+        """
+        tree = parse_input(with_input_defaults(canonical, project))
         check_unique_names(tree)
         heads: dict[Repo, Commit] = {}
         for leaf in pfs_inputs(tree):

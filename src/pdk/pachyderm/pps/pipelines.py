@@ -25,7 +25,7 @@ from pdk.pachyderm.pps.jobs import Jobs
 from pdk.pachyderm.pps.logs import Logs
 from pdk.pachyderm.pps.secrets import Secrets
 from pdk.pachyderm.pps.spec import ParsedRequest, parse_request, parse_spec
-from pdk.pachyderm.pps.types import Pipeline, PipelineInfo, PipelineSpec
+from pdk.pachyderm.pps.types import Json, Pipeline, PipelineInfo, PipelineSpec
 from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as rows
@@ -50,27 +50,27 @@ class Pipelines:
     # Create and update
 
     def create_pipeline(
-        self, request_json: str, update: bool = False, reprocess: bool = False, dry_run: bool = False
-    ) -> str:
-        """Create or update a pipeline from the JSON of a `CreatePipelineRequest`; return the effective spec as JSON.
+        self, user_json: str, canonical: Json, update: bool = False, reprocess: bool = False, dry_run: bool = False
+    ) -> Json:
+        """Create or update a pipeline from a `CreatePipelineRequest` as written and as read; return the effective spec.
 
-        The flags count whether given here or in the JSON. Raises InvalidSpec, Unimplemented, MissingSecret, PipelineExists,
-        AlreadyExists (a repo has the name), RepoNotFound (input), ProjectNotFound, InvalidProvenance (a cycle).
+        The flags count whether given here or in the request. Raises InvalidSpec, Unimplemented, MissingSecret,
+        PipelineExists, AlreadyExists (a repo has the name), RepoNotFound (input), ProjectNotFound, InvalidProvenance
+        (a cycle).
         """
-        request = parse_request(request_json)
+        request = parse_request(canonical)
         if dry_run or request.dry_run:
-            return request.effective_json
+            return request.effective
         with self._pfs.transaction() as tx:
-            self._store(tx, request, request_json, update or request.update, reprocess or request.reprocess)
+            self._store(tx, request, user_json, update or request.update, reprocess or request.reprocess)
         self._logs.master(request.spec.pipeline, "pipeline was updated" if update else "pipeline was created")
         self._changes.notify()
-        return request.effective_json
+        return request.effective
 
-    def rerun_pipeline(self, pipeline: Pipeline, reprocess: bool = False) -> None:
-        """Run a pipeline again on its present inputs: an update with the same spec. Raises PipelineNotFound."""
+    def user_spec(self, pipeline: Pipeline) -> str:
+        """Return the JSON the present version of a pipeline was made from. Raises PipelineNotFound."""
         with self._db.read() as conn:
-            row = self._row(conn, pipeline)
-        self.create_pipeline(row.user_spec, update=True, reprocess=reprocess)
+            return self._row(conn, pipeline).user_spec
 
     def _store(self, tx: PfsTransaction, request: ParsedRequest, user_json: str, update: bool, reprocess: bool) -> None:
         pipeline = request.spec.pipeline

@@ -1,19 +1,19 @@
-"""From the JSON of a pipeline spec to the effective spec and the values that decide what runs.
+"""From a pipeline spec to the effective spec and the values that decide what runs.
 
-Called by `pipelines`. Mirrors the defaults and checks of the original's `CreatePipelineV2`. Parts of a spec that only matter on
-a cluster (image pull secrets, resources, tolerations, scheduling, pod patches) are checked for shape and kept, without effect.
+Called by `pipelines`. Mirrors the defaults and checks of the original's `CreatePipelineV2`. Parts of a spec that only
+matter on a cluster (image pull secrets, resources, tolerations, scheduling, pod patches) are kept, without effect. Specs
+are canonical here: checked for shape, names as in the .proto (`api/spec_json.py` does that).
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pdk.base.errors import Unimplemented
 from pdk.pachyderm.pfs.types import DEFAULT_PROJECT
 from pdk.pachyderm.pps.errors import InvalidSpec
 from pdk.pachyderm.pps.inputs import check_unique_names, parse_input, pfs_inputs, with_input_defaults
-from pdk.pachyderm.pps.spec_json import canonicalise, decode, duration_seconds, merge, render
 from pdk.pachyderm.pps.types import Json, Pipeline, PipelineSpec, SecretMount, Transform
 
 BUILT_IN_DEFAULTS: Json = {
@@ -41,20 +41,28 @@ class ParsedRequest:
     reprocess: bool
     dry_run: bool
 
-    @property
-    def effective_json(self) -> str:
-        """The effective spec as protobuf's JSON mapping prints it."""
-        return json.dumps(render(self.effective))
 
-
-def parse_request(text: str) -> ParsedRequest:
-    """Decode, check and complete the JSON of one `CreatePipelineRequest`; raise InvalidSpec or Unimplemented."""
-    user = canonicalise(decode(text))
+def parse_request(request: Json) -> ParsedRequest:
+    """Check and complete a canonical `CreatePipelineRequest`. Raises InvalidSpec or Unimplemented."""
+    user = dict(request)
     flags = {flag: bool(user.pop(flag, False)) for flag in _REQUEST_FLAGS}
     salt = str(user.pop("salt", None) or "")
     user.pop("spec_commit", None)  # only meaningful when a whole cluster is restored
     effective = with_defaults(merge(BUILT_IN_DEFAULTS, user))
     return ParsedRequest(spec=parse_spec(effective), effective=effective, salt=salt, **flags)
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """Apply an RFC 7396 merge patch, as the original does with defaults: null removes, lists are replaced whole."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
 
 
 def with_defaults(merged: Json) -> Json:
@@ -185,7 +193,7 @@ def _timeout(effective: Json, key: str) -> float | None:
     text = effective.get(key)
     if not text:
         return None
-    seconds = duration_seconds(text)
+    seconds = float(text.removesuffix("s"))
     if seconds <= 0:
         raise InvalidSpec(f"{key} must be longer than 0s", key)
     return seconds

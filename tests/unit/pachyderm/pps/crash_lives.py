@@ -76,7 +76,7 @@ class Life:
         with self.pfs.transaction() as tx:
             tx.create_repo(DATA)
         for name, spec in PIPELINES.items():
-            self.pps.pipelines.create_pipeline(json.dumps({"pipeline": {"name": name}, **spec}))
+            self.pps.pipelines.create_pipeline("{}", {"pipeline": {"name": name}, **spec})
         for _, jobs in self.pps.jobs.list_job_set():
             for info in jobs:
                 self.pps.jobs.wait_job(info.job)

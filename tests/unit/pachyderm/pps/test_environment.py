@@ -1,5 +1,4 @@
 import datetime
-import json
 
 from pdk.pachyderm.pfs.types import Commit, Repo
 from pdk.pachyderm.pps import environment
@@ -45,13 +44,11 @@ def test_a_datum_knows_its_inputs():
 
 def test_later_layers_win_and_nothing_else_gets_in():
     spec = parse_request(
-        json.dumps(
-            {
-                "pipeline": {"name": "p"},
-                "input": {"pfs": {"repo": "r", "glob": "/"}},
-                "transform": {"env": {"A": "transform", "PATH": "/mine", "PACH_JOB_ID": "forged"}},
-            }
-        )
+        {
+            "pipeline": {"name": "p"},
+            "input": {"pfs": {"repo": "r", "glob": "/"}},
+            "transform": {"env": {"A": "transform", "PATH": "/mine", "PACH_JOB_ID": "forged"}},
+        }
     ).spec
     base = environment.base_environment(LAYOUT, "/bin", 2)
     env = environment.merged(spec, {"A": "image", "B": "image"}, base, {"B": "secret"}, {"PACH_JOB_ID": "j"})

@@ -1,18 +1,18 @@
-import json
-
 import pytest
 
 from pdk.base.errors import InvalidArgument, Unimplemented
+from pdk.pachyderm.api.spec_json import canonicalise, render
+from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pps.errors import InvalidSpec
-from pdk.pachyderm.pps.spec import parse_request
-from pdk.pachyderm.pps.spec_json import canonicalise
+from pdk.pachyderm.pps.spec import merge, parse_request
 from pdk.pachyderm.pps.types import Pipeline, SecretMount
 
+REQUEST = Wire().pps.CreatePipelineRequest.DESCRIPTOR
 MINIMAL = {"pipeline": {"name": "p"}, "input": {"pfs": {"repo": "data", "glob": "/"}}, "transform": {"cmd": ["true"]}}
 
 
 def request(**changes):
-    return parse_request(json.dumps({**MINIMAL, **changes}))
+    return parse_request(canonicalise({**MINIMAL, **changes}, REQUEST))
 
 
 def test_defaults_are_those_of_the_original():
@@ -27,13 +27,22 @@ def test_defaults_are_those_of_the_original():
 
 
 def test_the_effective_spec_shows_the_defaults_in_camel_case():
-    effective = json.loads(request(datum_timeout="60s").effective_json)
+    effective = render(request(datum_timeout="60s").effective, REQUEST)
     assert effective["outputBranch"] == "master"
     assert effective["datumTimeout"] == "60s"
     assert effective["input"]["pfs"] == {
         "repo": "data", "glob": "/", "project": "default", "name": "data", "branch": "master", "repoType": "user"
     }  # fmt: skip
-    assert canonicalise(effective)
+    assert canonicalise(effective, REQUEST)
+
+
+def test_merging_follows_rfc_7396():
+    target = {"a": {"b": 1, "c": 2}, "d": [1, 2], "e": 1}
+    assert merge(target, {"a": {"b": None, "x": {"y": None}}, "d": [3], "e": None}) == {
+        "a": {"c": 2, "x": {}},
+        "d": [3],
+    }
+    assert target["a"] == {"b": 1, "c": 2}
 
 
 def test_null_takes_a_default_away_and_it_comes_back():

@@ -74,7 +74,7 @@ class Bench:
             "transform": transform,
             **spec,
         }
-        parsed = parse_request(json.dumps(request)).spec
+        parsed = parse_request(request).spec
         moment = datetime.datetime.now(datetime.UTC)
         info = PipelineInfo(
             parsed.pipeline, 1, Commit(parsed.pipeline.spec_repo, "spec1"), moment, moment, False,
