@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
 from pdk.db.database import Database
+from pdk.pachyderm.pfs import branches, commit_sets, commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import Branch, CommitHandle, FileType, Repo
 from pdk.pachyderm.store.pfs_schema import MIGRATIONS
@@ -48,7 +49,7 @@ class PfsMachine(RuleBasedStateMachine):
         self.open_commit, self.open_files = None, None
         self.start_server()
         with self.pfs.transaction() as tx:
-            tx.create_repo(REPO)
+            repos.create_repo(tx, REPO)
 
     def start_server(self):
         self.db = Database(self.root / "pachd.db", MIGRATIONS)
@@ -121,7 +122,7 @@ class PfsMachine(RuleBasedStateMachine):
     @rule()
     def start(self):
         with self.pfs.transaction() as tx:
-            self.open_commit = tx.start_commit(Branch(REPO, "master"))
+            self.open_commit = commits.start_commit(tx, Branch(REPO, "master"))
         self.open_files = self.base("master")
 
     @precondition(lambda self: self.open_commit is not None)
@@ -140,23 +141,23 @@ class PfsMachine(RuleBasedStateMachine):
     @rule()
     def clear(self):
         with self.pfs.transaction() as tx:
-            tx.clear_commit(self.open_commit)
+            commits.clear_commit(tx, self.open_commit)
         self.open_files = self.base("master")
 
     @precondition(lambda self: self.open_commit is not None)
     @rule(target=finished, error=st.sampled_from(["", "", "", "bad"]))
     def finish(self, error):
         with self.pfs.transaction() as tx:
-            tx.finish_commit(self.open_commit, error=error)
+            commits.finish_commit(tx, self.open_commit, error=error)
         commit, files, self.open_commit = self.open_commit, self.open_files, None
         if error:
             # What comes next does not build on it; the model leaves it out altogether, so move the branch back.
             if "master" not in self.branches:
                 with self.pfs.transaction() as tx:
-                    tx.delete_branch(Branch(REPO, "master"))
+                    branches.delete_branch(tx, Branch(REPO, "master"))
             else:
                 with self.pfs.transaction() as tx:
-                    tx.create_branch(Branch(REPO, "master"), self.branches["master"])
+                    branches.create_branch(tx, Branch(REPO, "master"), self.branches["master"])
             return multiple()
         return self.record("master", commit, files)
 
@@ -165,7 +166,7 @@ class PfsMachine(RuleBasedStateMachine):
     def move_branch(self, commit, branch):
         if commit in self.commits:
             with self.pfs.transaction() as tx:
-                tx.create_branch(Branch(REPO, branch), commit)
+                branches.create_branch(tx, Branch(REPO, branch), commit)
             self.branches[branch] = commit
 
     @precondition(lambda self: self.open_commit is None)
@@ -175,7 +176,7 @@ class PfsMachine(RuleBasedStateMachine):
         if commit not in self.commits or parent is None or self.pfs.inspect_commit(commit).children:
             return
         with self.pfs.transaction() as tx:
-            tx.drop_commit_set(commit.id)
+            commit_sets.drop_commit_set(tx, commit.id)
         del self.commits[commit]
         self.branches = {name: parent if head == commit else head for name, head in self.branches.items()}
 

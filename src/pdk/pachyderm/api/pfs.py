@@ -21,6 +21,7 @@ from pdk.pachyderm.api.messages import (
 from pdk.pachyderm.api.server import Call, Handler, Methods
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.errors import RepoInUse
+from pdk.pachyderm.pfs import branches, commit_sets, commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import USER, Commit, CommitInfo, CommitState
 
@@ -55,7 +56,7 @@ class PfsService:
         """Make or describe a project."""
         require(request, "project")
         with self._pfs.transaction() as tx:
-            tx.create_project(request.project.name, request.description, request.update)
+            repos.create_project(tx, request.project.name, request.description, request.update)
 
     def inspect_project(self, request: Any, call: Call) -> Any:
         """Describe a project."""
@@ -73,7 +74,7 @@ class PfsService:
         """Remove a project."""
         require(request, "project")
         with self._pfs.transaction() as tx:
-            tx.delete_project(project_of(request.project), request.force)
+            repos.delete_project(tx, project_of(request.project), request.force)
 
     # Repos
 
@@ -81,7 +82,7 @@ class PfsService:
         """Make or describe a repo."""
         require(request, "repo")
         with self._pfs.transaction() as tx:
-            tx.create_repo(repo_of(request.repo), request.description, request.update)
+            repos.create_repo(tx, repo_of(request.repo), request.description, request.update)
 
     def inspect_repo(self, request: Any, call: Call) -> Any:
         """Describe a repo."""
@@ -100,7 +101,7 @@ class PfsService:
         """Remove a repo; tells whether it was there."""
         require(request, "repo")
         with self._pfs.transaction() as tx:
-            deleted = tx.delete_repo(repo_of(request.repo), request.force)
+            deleted = repos.delete_repo(tx, repo_of(request.repo), request.force)
         return self._wire.pfs.DeleteRepoResponse(deleted=deleted)
 
     def delete_repos(self, request: Any, call: Call) -> Any:
@@ -112,7 +113,7 @@ class PfsService:
         with self._pfs.transaction() as tx:
             for info in self._pfs.list_repo(USER, projects):
                 try:
-                    tx.delete_repo(info.repo, request.force)
+                    repos.delete_repo(tx, info.repo, request.force)
                 except RepoInUse:
                     continue
                 deleted.append(self._messages.repo(info.repo))
@@ -128,7 +129,7 @@ class PfsService:
         head = self._optional_commit(request, "head")
         with self._pfs.transaction() as tx:
             provenance = [branch_of(upstream) for upstream in request.provenance]
-            tx.create_branch(branch_of(request.branch), head, provenance)
+            branches.create_branch(tx, branch_of(request.branch), head, provenance)
 
     def inspect_branch(self, request: Any, call: Call) -> Any:
         """Describe a branch."""
@@ -144,7 +145,7 @@ class PfsService:
         """Remove a branch."""
         require(request, "branch")
         with self._pfs.transaction() as tx:
-            tx.delete_branch(branch_of(request.branch), request.force)
+            branches.delete_branch(tx, branch_of(request.branch), request.force)
 
     # Commits
 
@@ -153,20 +154,20 @@ class PfsService:
         require(request, "branch")
         parent = self._optional_commit(request, "parent")
         with self._pfs.transaction() as tx:
-            commit = tx.start_commit(branch_of(request.branch), parent, request.description)
+            commit = commits.start_commit(tx, branch_of(request.branch), parent, request.description)
         return self._messages.commit(commit)
 
     def finish_commit(self, request: Any, call: Call) -> None:
         """Close a commit for writing."""
         commit = self._commit(request)
         with self._pfs.transaction() as tx:
-            tx.finish_commit(commit, request.error, request.force, request.description)
+            commits.finish_commit(tx, commit, request.error, request.force, request.description)
 
     def clear_commit(self, request: Any, call: Call) -> None:
         """Undo what was written to an open commit."""
         commit = self._commit(request)
         with self._pfs.transaction() as tx:
-            tx.clear_commit(commit)
+            commits.clear_commit(tx, commit)
 
     def inspect_commit(self, request: Any, call: Call) -> Any:
         """Describe a commit, perhaps once it is in some state."""
@@ -217,25 +218,25 @@ class PfsService:
     def squash_commit_set(self, request: Any, call: Call) -> None:
         """Remove the commits of a set; their data stays in the children."""
         with self._pfs.transaction() as tx:
-            tx.squash_commit_set(_set_id(request))
+            commit_sets.squash_commit_set(tx, _set_id(request))
 
     def drop_commit_set(self, request: Any, call: Call) -> None:
         """Remove the commits of a set and their data."""
         with self._pfs.transaction() as tx:
-            tx.drop_commit_set(_set_id(request))
+            commit_sets.drop_commit_set(tx, _set_id(request))
 
     def squash_commit(self, request: Any, call: Call) -> Any:
         """Remove a commit; its data stays in its children."""
         commit = self._commit(request)
         with self._pfs.transaction() as tx:
-            tx.squash_commit(commit, request.recursive)
+            commit_sets.squash_commit(tx, commit, request.recursive)
         return self._wire.pfs.SquashCommitResponse()
 
     def drop_commit(self, request: Any, call: Call) -> Any:
         """Remove a commit and its data."""
         commit = self._commit(request)
         with self._pfs.transaction() as tx:
-            tx.drop_commit(commit, request.recursive)
+            commit_sets.drop_commit(tx, commit, request.recursive)
         return self._wire.pfs.DropCommitResponse()
 
     def _commit(self, request: Any, name: str = "commit") -> Commit:

@@ -1,33 +1,25 @@
 """Create and delete branches and keep their provenance sound; mirrors `server_branch.go` of pachd."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pdk.pachyderm.errors import BranchInUse, InvalidProvenance
-from pdk.pachyderm.pfs.infos import branch_of, find_branch, find_commit, find_repo
-from pdk.pachyderm.pfs.names import check_name
+from pdk.pachyderm.pfs.commits import create_finished_commit, ensure_branch
+from pdk.pachyderm.pfs.infos import branch_of, find_branch, find_commit
+from pdk.pachyderm.pfs.transaction import PfsTransaction
 from pdk.pachyderm.pfs.types import Branch, Commit, OriginKind
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store.branches import BranchRow
 
-if TYPE_CHECKING:
-    from pdk.pachyderm.pfs.transaction import PfsTransaction
-
-
-def ensure_branch(tx: "PfsTransaction", branch: Branch) -> BranchRow:
-    """Return the branch's row, made without a head when it is missing. Raises RepoNotFound, InvalidName."""
-    repo = find_repo(tx.conn, branch.repo)
-    row = branch_rows.get(tx.conn, repo.id, branch.name)
-    if row is None:
-        check_name(branch.name)
-        row = branch_rows.get_by_id(tx.conn, branch_rows.insert(tx.conn, repo.id, branch.name, tx.now))
-    return row
-
 
 def create_branch(
-    tx: "PfsTransaction", branch: Branch, head: Commit | None, direct_provenance: Sequence[Branch]
+    tx: PfsTransaction, branch: Branch, head: Commit | None = None, direct_provenance: Sequence[Branch] = ()
 ) -> None:
-    """See `PfsTransaction.create_branch`."""
+    """Add a branch, move its head, or change what it comes from.
+
+    Without `head` a new branch gets an empty finished AUTO commit, or, when it has provenance, an open one at the end of
+    the transaction. Changed provenance also gives a new output commit, except when it becomes empty. Raises RepoNotFound,
+    BranchNotFound (upstream), CommitNotFound, InvalidProvenance, InvalidName.
+    """
     row = ensure_branch(tx, branch)
     upstream = [find_branch(tx.conn, other) for other in dict.fromkeys(direct_provenance)]
     _set_provenance(tx, row, upstream)
@@ -35,10 +27,10 @@ def create_branch(
         branch_rows.set_head(tx.conn, row.id, find_commit(tx.conn, head).id)
         tx.changed_branches[row.id] = None
     elif row.head_id is None and not upstream:
-        tx.create_finished_commit(branch, OriginKind.AUTO)
+        create_finished_commit(tx, branch, OriginKind.AUTO)
 
 
-def _set_provenance(tx: "PfsTransaction", row: BranchRow, upstream: Sequence[BranchRow]) -> None:
+def _set_provenance(tx: PfsTransaction, row: BranchRow, upstream: Sequence[BranchRow]) -> None:
     wanted = [other.id for other in upstream]
     present = [other.id for other in branch_rows.direct_provenance(tx.conn, row.id)]
     if wanted == present:
@@ -56,7 +48,7 @@ def _set_provenance(tx: "PfsTransaction", row: BranchRow, upstream: Sequence[Bra
         tx.forced_branches.add(row.id)
 
 
-def _check_one_branch_per_repo(tx: "PfsTransaction", row: BranchRow) -> None:
+def _check_one_branch_per_repo(tx: PfsTransaction, row: BranchRow) -> None:
     seen = {row.repo_id: row}
     for upstream in branch_rows.provenance(tx.conn, row.id):
         other = seen.setdefault(upstream.repo_id, upstream)
@@ -67,14 +59,14 @@ def _check_one_branch_per_repo(tx: "PfsTransaction", row: BranchRow) -> None:
             )
 
 
-def delete_branch(tx: "PfsTransaction", branch: Branch, force: bool) -> None:
-    """See `PfsTransaction.delete_branch`."""
+def delete_branch(tx: PfsTransaction, branch: Branch, force: bool = False) -> None:
+    """Remove a branch; its commits stay. Raises BranchNotFound, BranchInUse (unless `force`)."""
     row = find_branch(tx.conn, branch)
     check_unused(tx, row, force)
     branch_rows.delete(tx.conn, row.id)
 
 
-def check_unused(tx: "PfsTransaction", row: BranchRow, force: bool, inside: Sequence[int] = ()) -> None:
+def check_unused(tx: PfsTransaction, row: BranchRow, force: bool, inside: Sequence[int] = ()) -> None:
     """Raise BranchInUse when branches outside the repos `inside` come from this one and `force` is not given."""
     outside = [other for other in branch_rows.subvenance(tx.conn, row.id) if other.repo_id not in inside]
     if outside and not force:

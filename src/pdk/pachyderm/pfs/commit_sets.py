@@ -1,17 +1,14 @@
 """List, drop and squash commit sets; mirrors `InspectCommitSet`, `DropCommitSet` and `SquashCommitSet` of pachd."""
 
 import sqlite3
-from typing import TYPE_CHECKING
 
 from pdk.pachyderm.errors import CommitInUse, CommitSetNotFound
 from pdk.pachyderm.pfs import commits
 from pdk.pachyderm.pfs.infos import commit_of, find_commit
+from pdk.pachyderm.pfs.transaction import PfsTransaction
 from pdk.pachyderm.pfs.types import SPEC, Commit, OriginKind
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.commits import CommitRow
-
-if TYPE_CHECKING:
-    from pdk.pachyderm.pfs.transaction import PfsTransaction
 
 
 def list_with_provenance(conn: sqlite3.Connection, set_id: str) -> list[CommitRow]:
@@ -24,8 +21,8 @@ def list_with_provenance(conn: sqlite3.Connection, set_id: str) -> list[CommitRo
     return sorted(found.values(), key=lambda row: (depth[row.id], row.id))
 
 
-def drop_commit_set(tx: "PfsTransaction", set_id: str) -> None:
-    """See `PfsTransaction.drop_commit_set`."""
+def drop_commit_set(tx: PfsTransaction, set_id: str) -> None:
+    """Remove the commits of a set and what they added. Raises CommitSetNotFound, CommitInUse."""
     rows = _list(tx.conn, set_id)
     for row in rows:
         if commit_rows.children(tx.conn, row.id):
@@ -35,8 +32,8 @@ def drop_commit_set(tx: "PfsTransaction", set_id: str) -> None:
         commits.remove(tx, row)
 
 
-def squash_commit_set(tx: "PfsTransaction", set_id: str) -> None:
-    """See `PfsTransaction.squash_commit_set`."""
+def squash_commit_set(tx: PfsTransaction, set_id: str) -> None:
+    """Remove the commits of a set; what they added stays in their children. Raises CommitSetNotFound, CommitInUse."""
     rows = _list(tx.conn, set_id)
     for row in rows:
         _check_squash(tx.conn, row)
@@ -44,8 +41,8 @@ def squash_commit_set(tx: "PfsTransaction", set_id: str) -> None:
         commits.remove(tx, row)
 
 
-def drop_commit(tx: "PfsTransaction", commit: Commit, recursive: bool) -> None:
-    """See `PfsTransaction.drop_commit`."""
+def drop_commit(tx: PfsTransaction, commit: Commit, recursive: bool = False) -> None:
+    """Remove a commit and what it added; `recursive`: with all that builds on it or comes from it. Raises CommitInUse."""
     row = find_commit(tx.conn, commit)
     dependent = _dependent(tx.conn, row, with_children=True)
     if dependent and not recursive:
@@ -57,8 +54,8 @@ def drop_commit(tx: "PfsTransaction", commit: Commit, recursive: bool) -> None:
         commits.remove(tx, each)
 
 
-def squash_commit(tx: "PfsTransaction", commit: Commit, recursive: bool) -> None:
-    """See `PfsTransaction.squash_commit`."""
+def squash_commit(tx: PfsTransaction, commit: Commit, recursive: bool = False) -> None:
+    """Remove a commit, what it added stays in its children; `recursive`: with all that comes from it. Raises CommitInUse."""
     row = find_commit(tx.conn, commit)
     dependent = _dependent(tx.conn, row, with_children=False)
     if dependent and not recursive:

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pdk.pachyderm.errors import (
     BaseNotFinished,
@@ -12,8 +11,9 @@ from pdk.pachyderm.errors import (
     OutputCommit,
     ParentNotFinished,
 )
-from pdk.pachyderm.pfs import branches, repos
-from pdk.pachyderm.pfs.infos import branch_of, commit_of, find_commit, find_repo
+from pdk.pachyderm.pfs.infos import branch_of, commit_of, find_commit, find_repo, is_pipeline_repo
+from pdk.pachyderm.pfs.names import check_name
+from pdk.pachyderm.pfs.transaction import PfsTransaction
 from pdk.pachyderm.pfs.types import Branch, Commit, CommitState, OriginKind
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
@@ -21,20 +21,31 @@ from pdk.pachyderm.store.branches import BranchRow
 from pdk.pachyderm.store.commits import CommitRow
 from pdk.storage.filesets import EMPTY, FileSetWriter
 
-if TYPE_CHECKING:
-    from pdk.pachyderm.pfs.transaction import PfsTransaction
+
+def ensure_branch(tx: PfsTransaction, branch: Branch) -> BranchRow:
+    """Return the branch's row, made without a head when it is missing. Raises RepoNotFound, InvalidName."""
+    repo = find_repo(tx.conn, branch.repo)
+    row = branch_rows.get(tx.conn, repo.id, branch.name)
+    if row is None:
+        check_name(branch.name)
+        row = branch_rows.get_by_id(tx.conn, branch_rows.insert(tx.conn, repo.id, branch.name, tx.now))
+    return row
 
 
 def start_commit(
-    tx: "PfsTransaction",
+    tx: PfsTransaction,
     branch: Branch,
-    parent: Commit | None,
-    description: str,
-    origin: OriginKind,
-    direct_provenance: Sequence[Commit],
+    parent: Commit | None = None,
+    description: str = "",
+    origin: OriginKind = OriginKind.USER,
+    direct_provenance: Sequence[Commit] = (),
 ) -> Commit:
-    """See `PfsTransaction.start_commit`."""
-    row = branches.ensure_branch(tx, branch)
+    """Open a commit on a branch (made when missing), child of `parent` or else of the branch's head, and return it.
+
+    Raises RepoNotFound, CommitNotFound (parent), ParentNotFinished, CommitExists (this set has one in the repo),
+    OutputBranch (origin USER on a branch with provenance).
+    """
+    row = ensure_branch(tx, branch)
     if origin is OriginKind.USER and branch_rows.direct_provenance(tx.conn, row.id):
         raise OutputBranch(branch)
     parent_id = row.head_id
@@ -49,7 +60,7 @@ def start_commit(
 
 
 def insert_commit(
-    tx: "PfsTransaction",
+    tx: PfsTransaction,
     branch: BranchRow,
     parent_id: int | None,
     origin: OriginKind,
@@ -77,18 +88,31 @@ def insert_commit(
     return commit_rows.get_by_id(tx.conn, commit_id)
 
 
-def finish_commit(tx: "PfsTransaction", commit: Commit, error: str, force: bool, description: str) -> None:
-    """See `PfsTransaction.finish_commit`."""
+def create_finished_commit(tx: PfsTransaction, branch: Branch, origin: OriginKind = OriginKind.USER) -> Commit:
+    """Start and finish a commit that changes nothing: what pps writes to a spec branch."""
+    commit = start_commit(tx, branch, origin=origin)
+    finish_commit(tx, commit, force=True)
+    return commit
+
+
+def finish_commit(
+    tx: PfsTransaction, commit: Commit, error: str = "", force: bool = False, description: str = ""
+) -> None:
+    """Close a commit for writing; `error` marks it bad, so that later commits do not build on it.
+
+    It is FINISHED at once when all it comes from is, otherwise as soon as that happens. Raises CommitFinished, and
+    OutputCommit without `force` when the commit is a pipeline's.
+    """
     row = find_commit(tx.conn, commit)
     if row.finishing is not None:
         raise CommitFinished(commit)
-    if not force and commit_rows.direct_provenance(tx.conn, row.id) and repos.is_pipeline_repo(tx.conn, commit.repo):
+    if not force and commit_rows.direct_provenance(tx.conn, row.id) and is_pipeline_repo(tx.conn, commit.repo):
         raise OutputCommit
     commit_rows.set_finishing(tx.conn, row.id, tx.now, error, description)
     settle(tx, row.id)
 
 
-def settle(tx: "PfsTransaction", commit_id: int) -> None:
+def settle(tx: PfsTransaction, commit_id: int) -> None:
     """Take a FINISHING commit to FINISHED if what it comes from and builds on is, and then those waiting for it."""
     queue = [commit_id]
     while queue:
@@ -111,13 +135,13 @@ def _may_finish(conn: sqlite3.Connection, row: CommitRow) -> bool:
     return base is None or base.finished is not None
 
 
-def _validate(tx: "PfsTransaction", row: CommitRow, tree: bytes) -> str:
+def _validate(tx: PfsTransaction, row: CommitRow, tree: bytes) -> str:
     """Return what is wrong with the files a commit added, as its error text, or "" (the base was checked before)."""
     base = base_row(tx.conn, row)
     return tx.storage.validate(tree, base.tree or EMPTY if base is not None else EMPTY)
 
 
-def write(tx: "PfsTransaction", row: CommitRow, changes: FileSetWriter) -> None:
+def write(tx: PfsTransaction, row: CommitRow, changes: FileSetWriter) -> None:
     """Apply changes to the files of an open commit. Raises CommitFinished, BaseNotFinished."""
     if row.finishing is not None:
         raise CommitFinished(commit_of(row))
@@ -125,7 +149,7 @@ def write(tx: "PfsTransaction", row: CommitRow, changes: FileSetWriter) -> None:
     commit_rows.set_tree(tx.conn, row.id, tree, tx.storage.size(tree))
 
 
-def write_branch(tx: "PfsTransaction", branch: Branch, changes: FileSetWriter) -> Commit:
+def write_branch(tx: PfsTransaction, branch: Branch, changes: FileSetWriter) -> Commit:
     """Apply changes to the open head of a branch, or else to a new commit that is finished with them (a one-off commit).
 
     Raises RepoNotFound, OutputBranch, CommitExists.
@@ -136,14 +160,14 @@ def write_branch(tx: "PfsTransaction", branch: Branch, changes: FileSetWriter) -
         if head.finishing is None:
             write(tx, head, changes)
             return commit_of(head)
-    commit = start_commit(tx, branch, None, "", OriginKind.USER, ())
+    commit = start_commit(tx, branch)
     write(tx, find_commit(tx.conn, commit), changes)
-    finish_commit(tx, commit, "", True, "")
+    finish_commit(tx, commit, force=True)
     return commit
 
 
-def clear_commit(tx: "PfsTransaction", commit: Commit) -> None:
-    """See `PfsTransaction.clear_commit`."""
+def clear_commit(tx: PfsTransaction, commit: Commit) -> None:
+    """Undo what was written to an open commit. Raises CommitFinished."""
     row = find_commit(tx.conn, commit)
     if row.finishing is not None:
         raise CommitFinished(commit)
@@ -183,7 +207,7 @@ def state_of(conn: sqlite3.Connection, row: CommitRow) -> CommitState:
     return CommitState.STARTED
 
 
-def remove(tx: "PfsTransaction", row: CommitRow) -> None:
+def remove(tx: PfsTransaction, row: CommitRow) -> None:
     """Delete a commit; its children and the branches that point to it go to its parent.
 
     A branch that loses its only commit gets an empty one, as every branch has a head (on an output branch propagation
@@ -200,9 +224,9 @@ def remove(tx: "PfsTransaction", row: CommitRow) -> None:
     tx.settled.append(commit_of(row))
 
 
-def _refill(tx: "PfsTransaction", branch: BranchRow) -> None:
+def _refill(tx: PfsTransaction, branch: BranchRow) -> None:
     present = commit_rows.get(tx.conn, branch.repo_id, tx.set_id)
     if present is not None:  # made a moment ago for another branch of the repo
         branch_rows.set_head(tx.conn, branch.id, present.id)
     else:
-        tx.create_finished_commit(branch_of(branch), OriginKind.AUTO)
+        create_finished_commit(tx, branch_of(branch), OriginKind.AUTO)

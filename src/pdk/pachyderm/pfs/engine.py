@@ -14,7 +14,7 @@ from pathlib import Path
 from pdk.base import clock, ids
 from pdk.db.database import Database
 from pdk.pachyderm.errors import CommitFinished
-from pdk.pachyderm.pfs import commit_sets, commits, handles, listing
+from pdk.pachyderm.pfs import commit_sets, commits, handles, listing, propagation, repos
 from pdk.pachyderm.pfs.files import Files
 from pdk.pachyderm.pfs.infos import (
     branch_info,
@@ -28,7 +28,8 @@ from pdk.pachyderm.pfs.infos import (
     repo_info,
 )
 from pdk.pachyderm.pfs.names import check_name, is_name
-from pdk.pachyderm.pfs.transaction import OnPropagate, PfsTransaction
+from pdk.pachyderm.pfs.propagation import OnPropagate
+from pdk.pachyderm.pfs.transaction import PfsTransaction
 from pdk.pachyderm.pfs.types import (
     DEFAULT_PROJECT,
     Branch,
@@ -68,7 +69,7 @@ class Pfs:
         """Called after the transaction in which a commit reached FINISHED or was deleted; only a signal."""
         with self.transaction() as tx:
             if repo_rows.get_project(tx.conn, DEFAULT_PROJECT) is None:
-                tx.create_project(DEFAULT_PROJECT)
+                repos.create_project(tx, DEFAULT_PROJECT)
 
     # Changes
 
@@ -79,9 +80,9 @@ class Pfs:
         It joins a surrounding `db.transaction()`, but is its own commit set.
         """
         with self.db.transaction() as conn:
-            tx = PfsTransaction(conn, self.storage, set_id or ids.new_id(), self.on_propagate)
+            tx = PfsTransaction(conn, self.storage, set_id or ids.new_id())
             yield tx
-            tx.propagate()
+            propagation.propagate(tx, self.on_propagate)
             settled = list(tx.settled)
             self.db.after_commit(lambda: self._signal(settled))
 

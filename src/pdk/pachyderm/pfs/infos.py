@@ -5,6 +5,7 @@ import sqlite3
 from pdk.base import clock
 from pdk.pachyderm.errors import BranchNotFound, CommitNotFound, ProjectNotFound, RepoNotFound
 from pdk.pachyderm.pfs.types import (
+    SPEC,
     Branch,
     BranchInfo,
     Commit,
@@ -51,6 +52,11 @@ def find_repo(conn: sqlite3.Connection, repo: Repo) -> RepoRow:
     if row is None:
         raise RepoNotFound(repo)
     return row
+
+
+def is_pipeline_repo(conn: sqlite3.Connection, repo: Repo) -> bool:
+    """Tell whether a pipeline writes to this repo: only pipelines have a spec repo."""
+    return repos.get(conn, repo.project, repo.name, SPEC) is not None
 
 
 def find_branch(conn: sqlite3.Connection, branch: Branch) -> BranchRow:

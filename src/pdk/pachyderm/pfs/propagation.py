@@ -4,21 +4,29 @@ The rule is level-triggered: a branch with provenance whose head does not come f
 provenance gets a new open AUTO commit that does. So a new head, a moved branch and a changed provenance are one case.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
 
 from pdk.pachyderm.pfs import commits
 from pdk.pachyderm.pfs.infos import branch_of, commit_of
+from pdk.pachyderm.pfs.transaction import PfsTransaction
 from pdk.pachyderm.pfs.types import SPEC, NewCommit, OriginKind
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.branches import BranchRow
 
-if TYPE_CHECKING:
-    from pdk.pachyderm.pfs.transaction import PfsTransaction
+OnPropagate = Callable[[PfsTransaction, Sequence[NewCommit]], None]
 
 
-def propagate_branches(tx: "PfsTransaction", changed: Iterable[int]) -> list[NewCommit]:
+def propagate(tx: PfsTransaction, callbacks: Sequence[OnPropagate]) -> None:
+    """Open the commits that the changes so far call for downstream and tell of them (perhaps none), until nothing changes."""
+    while tx.changed_branches:
+        changed, tx.changed_branches = list(tx.changed_branches), {}
+        new_commits = _propagate_branches(tx, changed)
+        for callback in callbacks:
+            callback(tx, new_commits)
+
+
+def _propagate_branches(tx: PfsTransaction, changed: Iterable[int]) -> list[NewCommit]:
     """Open what is called for on the changed branches and everything downstream, upstream ones first."""
     forced, tx.forced_branches = tx.forced_branches, set()
     opened = []
@@ -30,7 +38,7 @@ def propagate_branches(tx: "PfsTransaction", changed: Iterable[int]) -> list[New
     return opened
 
 
-def _affected(tx: "PfsTransaction", changed: Iterable[int]) -> list[BranchRow]:
+def _affected(tx: PfsTransaction, changed: Iterable[int]) -> list[BranchRow]:
     """Return the changed branches that still exist and all that come from them; a branch after its provenance."""
     found: dict[int, BranchRow] = {}
     for branch_id in changed:
@@ -41,7 +49,7 @@ def _affected(tx: "PfsTransaction", changed: Iterable[int]) -> list[BranchRow]:
     return sorted(found.values(), key=lambda branch: (len(branch_rows.provenance(tx.conn, branch.id)), branch.id))
 
 
-def _propagate(tx: "PfsTransaction", branch: BranchRow, forced: bool) -> NewCommit | None:
+def _propagate(tx: PfsTransaction, branch: BranchRow, forced: bool) -> NewCommit | None:
     provenance = branch_rows.direct_provenance(tx.conn, branch.id)
     if not provenance or (not forced and all(upstream.type == SPEC for upstream in provenance)):
         return None

@@ -1,24 +1,19 @@
 """Create and delete projects and repos; mirrors `server_repo.go` and `server_project.go` of pachd."""
 
-import sqlite3
-from typing import TYPE_CHECKING
-
 from pdk.pachyderm.errors import ProjectExists, ProjectNotEmpty, ProjectNotFound, RepoExists, RepoInUse
 from pdk.pachyderm.pfs.branches import check_unused
-from pdk.pachyderm.pfs.infos import commit_of, find_project, repo_of
+from pdk.pachyderm.pfs.infos import commit_of, find_project, is_pipeline_repo, repo_of
 from pdk.pachyderm.pfs.names import check_name, check_project_name, check_repo_type
+from pdk.pachyderm.pfs.transaction import PfsTransaction
 from pdk.pachyderm.pfs.types import META, SPEC, USER, Repo
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store import repos as repo_rows
 from pdk.pachyderm.store.repos import RepoRow
 
-if TYPE_CHECKING:
-    from pdk.pachyderm.pfs.transaction import PfsTransaction
 
-
-def create_project(tx: "PfsTransaction", name: str, description: str, update: bool) -> None:
-    """See `PfsTransaction.create_project`."""
+def create_project(tx: PfsTransaction, name: str, description: str = "", update: bool = False) -> None:
+    """Add a project, or change its description with `update`. Raises ProjectExists, ProjectNotFound (`update`), InvalidName."""
     check_project_name(name)
     if repo_rows.get_project(tx.conn, name) is None:
         if update:
@@ -30,8 +25,8 @@ def create_project(tx: "PfsTransaction", name: str, description: str, update: bo
         raise ProjectExists(name)
 
 
-def delete_project(tx: "PfsTransaction", name: str, force: bool) -> None:
-    """See `PfsTransaction.delete_project`."""
+def delete_project(tx: PfsTransaction, name: str, force: bool = False) -> None:
+    """Remove a project; with `force` also its repos. Raises ProjectNotFound, ProjectNotEmpty."""
     find_project(tx.conn, name)
     rows = repo_rows.list_all(tx.conn, name)
     if rows and not force:
@@ -41,8 +36,8 @@ def delete_project(tx: "PfsTransaction", name: str, force: bool) -> None:
     repo_rows.delete_project(tx.conn, name)
 
 
-def create_repo(tx: "PfsTransaction", repo: Repo, description: str, update: bool) -> None:
-    """See `PfsTransaction.create_repo`."""
+def create_repo(tx: PfsTransaction, repo: Repo, description: str = "", update: bool = False) -> None:
+    """Add a repo, or change its description with `update`. Raises RepoExists, ProjectNotFound, InvalidName."""
     check_name(repo.name)
     check_repo_type(repo.type)
     find_project(tx.conn, repo.project)
@@ -55,13 +50,11 @@ def create_repo(tx: "PfsTransaction", repo: Repo, description: str, update: bool
         raise RepoExists(repo)
 
 
-def is_pipeline_repo(conn: sqlite3.Connection, repo: Repo) -> bool:
-    """Tell whether a pipeline writes to this repo: only pipelines have a spec repo."""
-    return repo_rows.get(conn, repo.project, repo.name, SPEC) is not None
+def delete_repo(tx: PfsTransaction, repo: Repo, force: bool = False, pipeline: bool = False) -> bool:
+    """Remove a repo with all that is in it (a user repo also with its `.meta` and `.spec`); False when there is none.
 
-
-def delete_repo(tx: "PfsTransaction", repo: Repo, force: bool, pipeline: bool) -> bool:
-    """See `PfsTransaction.delete_repo`."""
+    `pipeline`: the caller is deleting the pipeline the repo belongs to. Raises RepoInUse, BranchInUse (unless `force`).
+    """
     row = repo_rows.get(tx.conn, repo.project, repo.name, repo.type)
     if row is None:
         return False
@@ -76,7 +69,7 @@ def delete_repo(tx: "PfsTransaction", repo: Repo, force: bool, pipeline: bool) -
     return True
 
 
-def _delete(tx: "PfsTransaction", row: RepoRow, force: bool, inside: list[int]) -> None:
+def _delete(tx: PfsTransaction, row: RepoRow, force: bool, inside: list[int]) -> None:
     for branch in branch_rows.list_of_repo(tx.conn, row.id):
         check_unused(tx, branch, force, inside)
     tx.settled += [commit_of(commit) for commit in commit_rows.list_of_repo(tx.conn, row.id)]

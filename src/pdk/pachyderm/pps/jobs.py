@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pdk.base.clock import rfc3339_now
 from pdk.base.errors import InvalidArgument, NotFound, Unavailable
 from pdk.db.database import Database
+from pdk.pachyderm.pfs import commits
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.transaction import PfsTransaction
 from pdk.pachyderm.pfs.types import USER, Commit, CommitState, NewCommit
@@ -95,7 +96,7 @@ class Jobs:
             except NotFound:
                 continue  # dropped or squashed with its commit set; `job_runs` removes the job
             if info.finishing is None:
-                tx.finish_commit(commit, error=error, force=True)
+                commits.finish_commit(tx, commit, error=error, force=True)
 
     def end_all(self, tx: PfsTransaction, pipeline: Pipeline, reason: str) -> None:
         """Kill every job of a pipeline that has not ended."""

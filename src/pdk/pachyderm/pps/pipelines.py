@@ -15,6 +15,7 @@ from pdk.base.errors import AlreadyExists, InvalidArgument
 from pdk.base.ids import new_id
 from pdk.db.database import Database
 from pdk.pachyderm.errors import BranchNotFound, RepoExists, RepoNotFound
+from pdk.pachyderm.pfs import branches, commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.transaction import PfsTransaction
 from pdk.pachyderm.pfs.types import Branch
@@ -83,8 +84,8 @@ class Pipelines:
             self._create_repos(tx, request.spec)
         else:
             self._jobs.end_all(tx, pipeline, "all jobs killed because pipeline was updated")
-            tx.create_repo(pipeline.output_repo, self._description(request.spec), update=True)
-        spec_commit = tx.create_finished_commit(Branch(pipeline.spec_repo, MASTER))
+            repos.create_repo(tx, pipeline.output_repo, self._description(request.spec), update=True)
+        spec_commit = commits.create_finished_commit(tx, Branch(pipeline.spec_repo, MASTER))
         self._insert(tx, request, user_json, previous, spec_commit.id, reprocess)
         if previous is not None:
             self._drop_old_branches(tx, previous, request.spec)
@@ -98,13 +99,13 @@ class Pipelines:
     def _create_repos(self, tx: PfsTransaction, spec: PipelineSpec) -> None:
         pipeline = spec.pipeline
         try:
-            tx.create_repo(pipeline.output_repo, self._description(spec))
+            repos.create_repo(tx, pipeline.output_repo, self._description(spec))
         except RepoExists as error:
             raise AlreadyExists(
                 f'pipeline "{pipeline.name}" cannot be created because a repo with the same name already exists'
             ) from error
-        tx.create_repo(pipeline.spec_repo, f"Spec repo for pipeline {pipeline}.")
-        tx.create_repo(pipeline.meta_repo, f"Meta repo for pipeline {pipeline}.")
+        repos.create_repo(tx, pipeline.spec_repo, f"Spec repo for pipeline {pipeline}.")
+        repos.create_repo(tx, pipeline.meta_repo, f"Meta repo for pipeline {pipeline}.")
 
     @staticmethod
     def _description(spec: PipelineSpec) -> str:
@@ -139,15 +140,15 @@ class Pipelines:
             try:
                 self._pfs.inspect_branch(branch)
             except BranchNotFound:
-                tx.create_branch(branch)
+                branches.create_branch(tx, branch)
         provenance.append(Branch(spec.pipeline.spec_repo, MASTER))
         for repo in (spec.pipeline.output_repo, spec.pipeline.meta_repo):
-            tx.create_branch(Branch(repo, spec.output_branch), direct_provenance=provenance)
+            branches.create_branch(tx, Branch(repo, spec.output_branch), direct_provenance=provenance)
 
     @staticmethod
     def _detach(tx: PfsTransaction, spec: PipelineSpec) -> None:
         for repo in (spec.pipeline.output_repo, spec.pipeline.meta_repo):
-            tx.create_branch(Branch(repo, spec.output_branch))
+            branches.create_branch(tx, Branch(repo, spec.output_branch))
 
     def _drop_old_branches(self, tx: PfsTransaction, previous: PipelineRow, spec: PipelineSpec) -> None:
         """An update may name another output branch; the old one keeps its commits and gets no new ones."""
@@ -210,10 +211,10 @@ class Pipelines:
         except RepoNotFound:
             return  # went with its whole project
         if not keep_repo:
-            tx.delete_repo(spec.pipeline.output_repo, force=force, pipeline=True)
+            repos.delete_repo(tx, spec.pipeline.output_repo, force=force, pipeline=True)
             return
-        tx.delete_repo(spec.pipeline.meta_repo, force=force, pipeline=True)
-        tx.delete_repo(spec.pipeline.spec_repo, force=force, pipeline=True)
+        repos.delete_repo(tx, spec.pipeline.meta_repo, force=force, pipeline=True)
+        repos.delete_repo(tx, spec.pipeline.spec_repo, force=force, pipeline=True)
 
     def delete_pipelines(
         self, projects: Sequence[str], everywhere: bool, force: bool, keep_repo: bool

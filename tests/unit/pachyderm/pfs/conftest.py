@@ -1,6 +1,7 @@
 import pytest
 
 from pdk.db.database import Database
+from pdk.pachyderm.pfs import branches, commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import Branch, CommitHandle, Repo
 from pdk.pachyderm.store.pfs_schema import MIGRATIONS
@@ -28,22 +29,22 @@ class Shorthand:
     def repo(self, name, type_="user"):
         repo = Repo("default", name, type_)
         with self.pfs.transaction() as tx:
-            tx.create_repo(repo)
+            repos.create_repo(tx, repo)
         return repo
 
     def branch(self, name, *upstream, branch="master"):
         target = Branch(Repo("default", name), branch)
         with self.pfs.transaction() as tx:
-            tx.create_branch(target, None, [Branch(Repo("default", other), "master") for other in upstream])
+            branches.create_branch(tx, target, None, [Branch(Repo("default", other), "master") for other in upstream])
         return target
 
     def start(self, name, **options):
         with self.pfs.transaction() as tx:
-            return tx.start_commit(Branch(Repo("default", name), "master"), **options)
+            return commits.start_commit(tx, Branch(Repo("default", name), "master"), **options)
 
     def finish(self, commit, **options):
         with self.pfs.transaction() as tx:
-            tx.finish_commit(commit, **options)
+            commits.finish_commit(tx, commit, **options)
 
     def put(self, name, **files):
         """Put files in a one-off commit; `a__b` stands for the path /a/b."""

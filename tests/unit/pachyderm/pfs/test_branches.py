@@ -8,6 +8,7 @@ from pdk.pachyderm.errors import (
     InvalidProvenance,
     RepoNotFound,
 )
+from pdk.pachyderm.pfs import branches
 from pdk.pachyderm.pfs.types import Branch, Commit, CommitState, OriginKind, Repo
 
 
@@ -26,11 +27,11 @@ def test_a_branch_moves_to_a_given_head(pfs, do):
     repo = do.repo("a")
     first, _ = do.put("a", f=b"1"), do.put("a", f=b"2")
     with pfs.transaction() as tx:
-        tx.create_branch(Branch(repo, "master"), first)
-        tx.create_branch(Branch(repo, "tag"), first)
+        branches.create_branch(tx, Branch(repo, "master"), first)
+        branches.create_branch(tx, Branch(repo, "tag"), first)
     assert do.head("a") == do.head("a", "tag") == first
     with pytest.raises(CommitNotFound), pfs.transaction() as tx:
-        tx.create_branch(Branch(repo, "x"), Commit(repo, "0" * 32))
+        branches.create_branch(tx, Branch(repo, "x"), Commit(repo, "0" * 32))
 
 
 def test_moving_an_input_branch_opens_downstream_commits(pfs, do):
@@ -40,7 +41,7 @@ def test_moving_an_input_branch_opens_downstream_commits(pfs, do):
     do.branch("b", "a")
     before = do.head("b")
     with pfs.transaction() as tx:
-        tx.create_branch(Branch(repo, "master"), first)
+        branches.create_branch(tx, Branch(repo, "master"), first)
     after = pfs.inspect_commit(do.head("b"))
     assert after.parent == before
     assert after.direct_provenance == (first,)
@@ -107,8 +108,8 @@ def test_two_branches_of_one_repo_may_not_meet(pfs, do):
     do.branch("a", branch="dev")
     do.branch("b", "a")
     with pytest.raises(InvalidProvenance, match="multiple branches from the same repo"), pfs.transaction() as tx:
-        tx.create_branch(
-            Branch(Repo("default", "c"), "master"), None, [Branch(Repo("default", "b"), "master"), Branch(a, "dev")]
+        branches.create_branch(
+            tx, Branch(Repo("default", "c"), "master"), None, [Branch(Repo("default", "b"), "master"), Branch(a, "dev")]
         )
 
 
@@ -117,12 +118,12 @@ def test_deleting_branches(pfs, do):
         do.repo(name)
     a, b = do.branch("a"), do.branch("b", "a")
     with pytest.raises(BranchInUse, match="default/b@master"), pfs.transaction() as tx:
-        tx.delete_branch(a)
+        branches.delete_branch(tx, a)
     with pfs.transaction() as tx:
-        tx.delete_branch(a, force=True)
+        branches.delete_branch(tx, a, force=True)
     assert pfs.inspect_branch(b).direct_provenance == ()
     with pytest.raises(BranchNotFound, match='branch "master" not found in repo default/a'), pfs.transaction() as tx:
-        tx.delete_branch(a)
+        branches.delete_branch(tx, a)
 
 
 def test_missing_and_misnamed(pfs, do):

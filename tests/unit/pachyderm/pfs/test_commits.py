@@ -16,6 +16,7 @@ from pdk.pachyderm.errors import (
     ParentNotFinished,
     RepoNotFound,
 )
+from pdk.pachyderm.pfs import branches, commit_sets, commits, propagation, repos
 from pdk.pachyderm.pfs.types import Branch, Commit, CommitState, OriginKind, Repo
 
 
@@ -56,7 +57,7 @@ def test_a_commit_starts_with_its_parents_files(pfs, do):
     assert pfs.inspect_commit(second).parent == first
     assert pfs.inspect_commit(first).children == (second,)
     with pfs.transaction() as tx:
-        forked = tx.start_commit(Branch(repo, "fork"), first)
+        forked = commits.start_commit(tx, Branch(repo, "fork"), first)
     assert do.read(forked) == {"/x": b"1"}
 
 
@@ -70,8 +71,8 @@ def test_start_commit_refuses(pfs, chain):
         chain.start("b")
     chain.finish(commit)
     with pytest.raises(CommitExists), pfs.transaction() as tx:
-        tx.start_commit(Branch(Repo("default", "a"), "master"))
-        tx.start_commit(Branch(Repo("default", "a"), "other"))
+        commits.start_commit(tx, Branch(Repo("default", "a"), "master"))
+        commits.start_commit(tx, Branch(Repo("default", "a"), "other"))
 
 
 def test_downstream_commits_are_open_while_the_input_is(pfs, chain):
@@ -115,9 +116,9 @@ def test_two_inputs_changed_at_once_make_one_output_commit(pfs, do):
     do.branch("b")
     do.branch("out", "a", "b")
     with pfs.transaction() as tx:
-        a = tx.start_commit(Branch(Repo("default", "a"), "master"))
-        tx.propagate()
-        b = tx.start_commit(Branch(Repo("default", "b"), "master"))
+        a = commits.start_commit(tx, Branch(Repo("default", "a"), "master"))
+        propagation.propagate(tx, pfs.on_propagate)
+        b = commits.start_commit(tx, Branch(Repo("default", "b"), "master"))
     assert set(pfs.inspect_commit(do.head("out")).direct_provenance) == {a, b}
     assert a.id == b.id == do.head("out").id
 
@@ -126,11 +127,11 @@ def test_a_branch_that_only_comes_from_a_spec_is_left_alone(pfs, do):
     do.repo("spout")
     spec = do.repo("spout", "spec")
     with pfs.transaction() as tx:
-        tx.create_finished_commit(Branch(spec, "master"))
-        tx.create_branch(Branch(Repo("default", "spout"), "master"), None, [Branch(spec, "master")])
+        commits.create_finished_commit(tx, Branch(spec, "master"))
+        branches.create_branch(tx, Branch(Repo("default", "spout"), "master"), None, [Branch(spec, "master")])
     head = do.head("spout")
     with pfs.transaction() as tx:
-        tx.create_finished_commit(Branch(spec, "master"))
+        commits.create_finished_commit(tx, Branch(spec, "master"))
     assert do.head("spout") == head
 
 
@@ -205,12 +206,12 @@ def test_clearing_a_commit_undoes_its_writes(pfs, do):
     do.write(commit, {"/x": b"22", "/y": b"2"})
     assert pfs.inspect_commit(commit).size_bytes == 3
     with pfs.transaction() as tx:
-        tx.clear_commit(commit)
+        commits.clear_commit(tx, commit)
     assert do.read(commit) == {"/x": b"1"}
     assert pfs.inspect_commit(commit).size_bytes == 1
     do.finish(commit)
     with pytest.raises(CommitFinished), pfs.transaction() as tx:
-        tx.clear_commit(commit)
+        commits.clear_commit(tx, commit)
 
 
 def test_commits_are_listed_newest_first(pfs, do):
@@ -241,7 +242,7 @@ def test_waiting_ends_when_the_commit_is_deleted(pfs, do):
 
     def delete():
         with pfs.transaction() as tx:
-            tx.delete_repo(repo)
+            repos.delete_repo(tx, repo)
 
     timer = threading.Timer(0.1, delete)
     timer.start()
@@ -297,7 +298,7 @@ def test_dropping_a_commit_set_takes_its_data_away(pfs, chain):
     before = {name: pfs.inspect_commit(chain.head(name)).parent for name in "abc"}
     pfs.on_finished.append(gone.append)
     with pfs.transaction() as tx:
-        tx.drop_commit_set(commit.id)
+        commit_sets.drop_commit_set(tx, commit.id)
     assert {name: chain.head(name) for name in "abc"} == before
     assert {str(each) for each in gone} == {f"default/{name}@{commit.id}" for name in "abc"}
     assert chain.read(chain.head("a")) == {}
@@ -307,7 +308,7 @@ def test_dropping_the_only_commit_leaves_an_empty_one(pfs, do):
     do.repo("a")
     commit = do.put("a", x=b"1")
     with pfs.transaction() as tx:
-        tx.drop_commit_set(commit.id)
+        commit_sets.drop_commit_set(tx, commit.id)
     head = pfs.inspect_commit(do.head("a"))
     assert head.origin is OriginKind.AUTO
     assert head.commit != commit
@@ -318,18 +319,18 @@ def test_a_commit_with_children_is_not_dropped(pfs, do):
     do.repo("a")
     commit, _ = do.put("a", x=b"1"), do.put("a", x=b"2")
     with pytest.raises(CommitInUse, match="cannot drop a commit that has children"), pfs.transaction() as tx:
-        tx.drop_commit_set(commit.id)
+        commit_sets.drop_commit_set(tx, commit.id)
 
 
 def test_squashing_keeps_the_data_in_the_child(pfs, do):
     do.repo("a")
     first, second, third = do.put("a", x=b"1"), do.put("a", y=b"2"), do.put("a", z=b"3")
     with pfs.transaction() as tx:
-        tx.squash_commit_set(second.id)
+        commit_sets.squash_commit_set(tx, second.id)
     assert pfs.inspect_commit(third).parent == first
     assert do.read(third) == {"/x": b"1", "/y": b"2", "/z": b"3"}
     with pytest.raises(CommitInUse, match="would cause data loss"), pfs.transaction() as tx:
-        tx.squash_commit_set(third.id)
+        commit_sets.squash_commit_set(tx, third.id)
 
 
 def test_squashing_waits_for_the_child(pfs, do):
@@ -337,7 +338,7 @@ def test_squashing_waits_for_the_child(pfs, do):
     first = do.put("a", x=b"1")
     do.start("a")
     with pytest.raises(CommitInUse, match=r"until child commit .* is finished"), pfs.transaction() as tx:
-        tx.squash_commit_set(first.id)
+        commit_sets.squash_commit_set(tx, first.id)
 
 
 def test_what_other_sets_come_from_is_neither_dropped_nor_squashed(pfs, do):
@@ -350,16 +351,16 @@ def test_what_other_sets_come_from_is_neither_dropped_nor_squashed(pfs, do):
     commit = do.put("b", x=b"1")
     do.put("a", x=b"1")
     with pytest.raises(CommitInUse), pfs.transaction() as tx:
-        tx.drop_commit_set(commit.id)
+        commit_sets.drop_commit_set(tx, commit.id)
 
 
 def test_a_transaction_that_fails_opens_nothing_and_signals_nothing(pfs, chain):
     signals = []
     pfs.on_finished.append(signals.append)
     with pytest.raises(ZeroDivisionError), pfs.transaction() as tx:
-        commit = tx.start_commit(Branch(Repo("default", "a"), "master"))
-        tx.finish_commit(commit)
-        tx.propagate()
+        commit = commits.start_commit(tx, Branch(Repo("default", "a"), "master"))
+        commits.finish_commit(tx, commit)
+        propagation.propagate(tx, pfs.on_propagate)
         raise ZeroDivisionError
     assert signals == []
     assert all(commit.id != info.commit.id for info in pfs.list_commit())
@@ -368,7 +369,7 @@ def test_a_transaction_that_fails_opens_nothing_and_signals_nothing(pfs, chain):
 def test_a_commit_set_can_be_given_its_id(pfs, do):
     repo = do.repo("a")
     with pfs.transaction("1234567890ab4def1234567890abcdef") as tx:
-        assert tx.start_commit(Branch(repo, "master")) == Commit(repo, "1234567890ab4def1234567890abcdef")
+        assert commits.start_commit(tx, Branch(repo, "master")) == Commit(repo, "1234567890ab4def1234567890abcdef")
 
 
 def test_dropping_one_commit_with_all_that_depends_on_it(pfs, chain):
@@ -376,9 +377,9 @@ def test_dropping_one_commit_with_all_that_depends_on_it(pfs, chain):
     chain.finish(chain.head("b"))
     second = chain.put("a", y=b"2")
     with pytest.raises(CommitInUse, match="without recursive"), pfs.transaction() as tx:
-        tx.drop_commit(first)
+        commit_sets.drop_commit(tx, first)
     with pfs.transaction() as tx:
-        tx.drop_commit(first, recursive=True)
+        commit_sets.drop_commit(tx, first, recursive=True)
     left = {info.commit.id for info in pfs.list_commit()}
     assert not left & {first.id, second.id}
     assert chain.read(chain.head("a")) == {}
@@ -393,9 +394,9 @@ def test_squashing_one_commit_with_what_comes_from_it(pfs, chain):
     chain.finish(chain.head("b"))
     chain.finish(chain.head("c"))
     with pytest.raises(CommitInUse, match="without recursive"), pfs.transaction() as tx:
-        tx.squash_commit(first)
+        commit_sets.squash_commit(tx, first)
     with pfs.transaction() as tx:
-        tx.squash_commit(first, recursive=True)
+        commit_sets.squash_commit(tx, first, recursive=True)
     assert first.id not in {info.commit.id for info in pfs.list_commit()}
     assert chain.read(chain.head("a")) == {"/x": b"1", "/y": b"2"}
     assert chain.read(chain.head("b")) == {"/out": b"1"}
@@ -405,8 +406,8 @@ def test_two_branches_that_lose_their_only_commit(pfs, do):
     repo = do.repo("a")
     commit = do.put("a", x=b"1")
     with pfs.transaction() as tx:
-        tx.create_branch(Branch(repo, "tag"), commit)
+        branches.create_branch(tx, Branch(repo, "tag"), commit)
     with pfs.transaction() as tx:
-        tx.drop_commit_set(commit.id)
+        commit_sets.drop_commit_set(tx, commit.id)
     assert do.head("a") == do.head("a", "tag")
     assert do.read(do.head("a")) == {}

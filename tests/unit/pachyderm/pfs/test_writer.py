@@ -10,6 +10,7 @@ from pdk.pachyderm.errors import (
     OutputBranch,
     RepoNotFound,
 )
+from pdk.pachyderm.pfs import commit_sets, repos
 from pdk.pachyderm.pfs.types import CommitHandle, Repo
 
 A = Repo("default", "a")
@@ -164,7 +165,7 @@ def test_a_copied_commit_may_go_before_the_copy_is_closed(pfs, do):
     writer = modify(pfs, branch="master")
     writer.copy("/x", pfs.files(do.put("b", f=data)), "/f")
     with pfs.transaction() as tx:
-        tx.delete_repo(repo)
+        repos.delete_repo(tx, repo)
     pfs.collect_garbage()
     commit = writer.close()
     pfs.collect_garbage()
@@ -177,6 +178,6 @@ def test_garbage_is_what_no_commit_has(pfs, do):
     kept = do.put("a", x=data)
     dropped = do.put("a", y=data[::-1])
     with pfs.transaction() as tx:
-        tx.drop_commit_set(dropped.id)
+        commit_sets.drop_commit_set(tx, dropped.id)
     assert pfs.collect_garbage().chunk_files >= 1
     assert do.read(kept) == {"/x": data}

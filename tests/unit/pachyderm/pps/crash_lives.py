@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from pdk.db.database import Database
+from pdk.pachyderm.pfs import commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import Branch, CommitState, Repo
 from pdk.pachyderm.pps.engine import Pps, PpsSettings
@@ -74,7 +75,7 @@ class Life:
 
     def prepare(self):
         with self.pfs.transaction() as tx:
-            tx.create_repo(DATA)
+            repos.create_repo(tx, DATA)
         for name, spec in PIPELINES.items():
             self.pps.pipelines.create_pipeline("{}", {"pipeline": {"name": name}, **spec})
         for _, jobs in self.pps.jobs.list_job_set():
@@ -83,7 +84,7 @@ class Life:
 
     def commit(self):
         with self.pfs.transaction() as tx:
-            commit = tx.start_commit(MASTER)
+            commit = commits.start_commit(tx, MASTER)
         with self.pfs.file_writer(commit) as writer:
             for name in "ab":
                 writer.put(f"/{name}", [name.encode()])
@@ -91,7 +92,7 @@ class Life:
 
     def finish(self, commit):
         with self.pfs.transaction() as tx:
-            tx.finish_commit(commit)
+            commits.finish_commit(tx, commit)
 
 
 def begin(root):
