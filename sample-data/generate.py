@@ -4,7 +4,8 @@
     python sample-data/generate.py --out /tmp/data   somewhere else
     python sample-data/generate.py --request         rewrite customer_churn_sample.json
 
-The same seed gives the same rows. Part 1 follows the means and deviations of ``churn_schema.json``; part 2 is
+The same seed gives the same rows, byte for byte, on every processor: what is drawn is rounded before anything is
+computed from it (see ``marginals.py``). Part 1 follows the means and deviations of ``churn_schema.json``; part 2 is
 drawn from a population that has shifted. A file that is already there and was generated from the same code,
 schema, seed and size is left alone. The CSVs are not kept in git; the request is, and its ten customers are in
 neither CSV.

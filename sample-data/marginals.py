@@ -2,8 +2,11 @@
 
 Used by ``population.py``. Every function takes an array of standard normals ``z`` (the Gaussian copula's
 latent values of one column) and returns the column, so correlation between columns is set on ``z`` alone.
-Only numpy: a normal's distribution function and its inverse are read from a table built with the standard
-library.
+
+The same ``z`` gives the same column on every processor. What is done to arrays is addition, multiplication,
+division and rounding only, which IEEE 754 defines to the last bit; the exponential and the interpolation are
+made of those, since numpy's own differ in the last digits between processors. What is computed once per column
+with other functions is rounded by ``settled`` before it meets an array.
 """
 
 from __future__ import annotations
@@ -13,8 +16,11 @@ from statistics import NormalDist
 import numpy as np
 
 _NORMAL = NormalDist()
-_Z = np.linspace(-6.0, 6.0, 6001)
-_CDF = np.array([_NORMAL.cdf(z) for z in _Z])
+_LOG_2 = 0.6931471805599453
+# Terms of the exponential's series: the last is below half a unit in the last place for |x| <= log(2) / 2.
+_TERMS = 14
+# Where a number computed once is cut: far coarser than what functions differ by, far finer than what can be seen.
+_SETTLED_DECIMALS = 9
 
 #: Spread (deviation over mean) above which a usage column is mostly zeros instead of merely skewed.
 ZERO_INFLATION_ABOVE = 1.2
@@ -24,20 +30,54 @@ RARE_ABOVE = 8.0
 RARE_SPREAD = 0.5
 
 
+def exp(x: np.ndarray) -> np.ndarray:
+    """Exponential of each value, to about a unit in the last place, alike on every processor."""
+    twos = np.rint(x / _LOG_2)
+    rest = x - twos * _LOG_2
+    total = np.ones_like(rest)
+    for term in range(_TERMS, 0, -1):
+        total = 1 + rest / term * total
+    return np.ldexp(total, twos.astype(np.int64))
+
+
+def settled(value: float) -> float:
+    """A number computed with functions that processors round differently, without the digits in which they differ."""
+    return round(float(value), _SETTLED_DECIMALS)
+
+
+def _normal_table() -> tuple[np.ndarray, np.ndarray]:
+    """Standard normals from -6 to 6 and the probability below each, the density summed by trapezoids."""
+    z = np.arange(-3000, 3001) / 500
+    density = exp(-(z * z) / 2)
+    areas = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+    return z, areas / areas[-1]
+
+
+_Z, _CDF = _normal_table()
+
+
+def _interpolate(x: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values between those known (``known`` rises), the outermost beyond them."""
+    inside = np.clip(x, known[0], known[-1])
+    left = np.clip(np.searchsorted(known, inside, side="right") - 1, 0, len(known) - 2)
+    share = (inside - known[left]) / (known[left + 1] - known[left])
+    return values[left] + share * (values[left + 1] - values[left])
+
+
 def uniform(z: np.ndarray) -> np.ndarray:
     """Probability below each standard normal."""
-    return np.interp(z, _Z, _CDF)
+    return _interpolate(z, _Z, _CDF)
 
 
 def normal(u: np.ndarray) -> np.ndarray:
     """Inverse of :func:`uniform`, cut off at six deviations."""
-    return np.interp(u, _CDF, _Z)
+    return _interpolate(u, _CDF, _Z)
 
 
 def lognormal(z: np.ndarray, mean: float, std: float) -> np.ndarray:
     """Positive, skewed values."""
     variance = np.log1p((std / mean) ** 2)
-    return np.exp(np.log(mean) - variance / 2 + np.sqrt(variance) * z)
+    return exp(settled(np.log(mean) - variance / 2) + settled(np.sqrt(variance)) * z)
 
 
 def usage(z: np.ndarray, mean: float, std: float) -> np.ndarray:
@@ -60,8 +100,8 @@ def usage(z: np.ndarray, mean: float, std: float) -> np.ndarray:
 def change(z: np.ndarray, mean: float, std: float) -> np.ndarray:
     """Change against an earlier period: symmetric with heavy tails."""
     bend = 0.6
-    scale = np.sqrt((np.exp(2 * bend**2) - 1) / 2)
-    return mean + std * np.sinh(bend * z) / scale
+    scale = settled(np.sqrt((np.exp(2 * bend**2) - 1) / 2))
+    return mean + std * (exp(bend * z) - exp(-bend * z)) / 2 / scale
 
 
 def count_from(z: np.ndarray, mean: float, std: float, least: int = 1) -> np.ndarray:
@@ -78,7 +118,7 @@ def count_from(z: np.ndarray, mean: float, std: float, least: int = 1) -> np.nda
 
 def flag(z: np.ndarray, share: float) -> np.ndarray:
     """One for the given share of customers, otherwise zero."""
-    return (z > _NORMAL.inv_cdf(1 - share)).astype(np.int64)
+    return (z > settled(_NORMAL.inv_cdf(1 - share))).astype(np.int64)
 
 
 def price(z: np.ndarray, mean: float, std: float, points: np.ndarray) -> np.ndarray:
@@ -109,5 +149,5 @@ def category(z: np.ndarray, shares: np.ndarray) -> np.ndarray:
 def _steps(z: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Index of the step of the cumulated probabilities each normal falls on."""
     cumulated = np.cumsum(probabilities)[:-1] / probabilities.sum()
-    edges = np.array([_NORMAL.inv_cdf(min(max(c, 1e-12), 1 - 1e-12)) for c in cumulated])
+    edges = [settled(_NORMAL.inv_cdf(min(max(c, 1e-12), 1 - 1e-12))) for c in cumulated]
     return np.searchsorted(edges, z, side="right")

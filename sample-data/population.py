@@ -148,6 +148,8 @@ CHANGES = ("change_mou", "change_rev")
 LEAST_MONTHS = 6
 #: As many as the original data carries (its averages over three months end in 0.3333333333).
 DECIMALS = 10
+# What a drawn normal is rounded to: its own last digits, far in the tails, depend on the processor.
+NORMAL_STEP = 2.0**-20
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def churn_probability(
     """
     months = columns["months"]
     card = np.where(columns["creditcd"] == "Y", 1.0, -1.0)
-    cliff = np.exp(-(((months - 12) / 2.5) ** 2)) + np.exp(-(((months - 24) / 2.5) ** 2))
+    cliff = sum(marginals.exp(-np.square((months - end) / 2.5)) for end in (12, 24))
     reasons = {
         "price": 0.40 * z["totmrc_Mean"],
         "falling use": -0.45 * z["change_mou"],
@@ -207,17 +209,21 @@ def churn_probability(
     }
     weight = {name: shift.reasons.get(name, 1.0) for name in reasons}
     score = sum(weight[name] * reason for name, reason in reasons.items())
-    return 1 / (1 + np.exp(-score))
+    return 1 / (1 + marginals.exp(-score))
 
 
 def _latents(rows: int, rng: np.random.Generator, shift: Shift) -> dict[str, np.ndarray]:
-    z = {trait: rng.standard_normal(rows) + shift.traits.get(trait, 0.0) for trait in TRAITS}
+    z = {trait: _normals(rows, rng) + shift.traits.get(trait, 0.0) for trait in TRAITS}
     for name, parents in FOLLOWS.items():
-        own = np.sqrt(1 - sum(weight**2 for weight in parents.values()))
-        z[name] = own * rng.standard_normal(rows)
+        own = np.sqrt(1 - sum(weight * weight for weight in parents.values()))
+        z[name] = own * _normals(rows, rng)
         for parent, weight in parents.items():
             z[name] += weight * z[parent]
     return z
+
+
+def _normals(rows: int, rng: np.random.Generator) -> np.ndarray:
+    return np.rint(rng.standard_normal(rows) / NORMAL_STEP) * NORMAL_STEP
 
 
 def _column(fact: Mapping[str, Any], z: np.ndarray, shift: Shift) -> np.ndarray:

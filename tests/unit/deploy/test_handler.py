@@ -103,7 +103,8 @@ def test_model_info_beside_the_predictions_and_among_them(loaded, sample):
     ((_, alone),) = ask(loaded, {"instances": [{"parameters": {"model_info": True}}]})
     assert answer["model_info"] == alone["predictions"][0]
     assert answer["model_info"]["model_version"] == 3
-    assert answer["model_info"]["versions"]["torch"] == torch.__version__
+    # The build (`+cpu`) is left out: the installed package may not name it where torch itself does.
+    assert answer["model_info"]["versions"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
 
 
 def test_a_batch_goes_through_the_model_once_and_each_request_gets_its_own(loaded, sample, expected, monkeypatch):

@@ -64,16 +64,16 @@ def test_read_only_mount_of_an_ordinary_user_keeps_the_flags_of_the_machines(tmp
 
 def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(tmp_path):
     assert namespaces_available() is None
-    source = tmp_path / "source"
-    (source / "in").mkdir(parents=True)
-    (source / "in" / "x").write_text("hello\n")
+    source, name = tmp_path / "source", f"in-{uuid.uuid4().hex}"
+    (source / name).mkdir(parents=True)
+    (source / name / "x").write_text("hello\n")
     models = tmp_path / "models"
     models.mkdir()
     lines = []
     child = SubprocessLauncher().start(
         spec(
             tmp_path,
-            "cat /pfs/in/x && mkdir /pfs/out && echo made > /pfs/out/y && ls -d /mnt/models /usr && pwd; touch /mnt/models/z",
+            f"cat /pfs/{name}/x && mkdir /pfs/out && echo made > /pfs/out/y && ls -d /mnt/models /usr && pwd; touch /mnt/models/z",
             mounts=[Mount(source, "/pfs"), Mount(models, "/mnt/models", read_only=True)],
         ),
         lambda s, t: lines.append((s, t)),
@@ -84,7 +84,7 @@ def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(tmp_path):
     assert (source / "out" / "y").read_text() == "made\n"
     assert child._scratch is not None
     assert not Path(child._scratch).exists()
-    assert not Path("/pfs/in").exists()
+    assert not Path("/pfs", name).exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root is needed to become an ordinary user")

@@ -1,13 +1,15 @@
 """Model archives (.mar): what must hold before TorchServe may unpack one.
 
-A .mar is a zip from outside. Checked: readable, no entry that leaves the folder, no link, no size bomb, a manifest that
-names model, version and handler. A `probe.json` in it is what the controller asks before traffic moves (see `probes`).
+A .mar is a zip from outside. Checked: every entry as it was packed (its checksum), none that leaves the folder, no link,
+no size bomb, a manifest that names model, version and handler. A `probe.json` in it is what the controller asks before traffic moves (see `probes`).
 Called by `launch`.
 """
 
 import json
+import lzma
 import stat
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -40,10 +42,21 @@ def check_archive(path: Path, max_bytes: int) -> Archive:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             total = _check_entries(path, entries, max_bytes)
+            damaged = archive.testzip()
+            if damaged is not None:
+                raise ModelLoadFailed(f"{path.name}: entry {damaged!r} is damaged: its checksum does not match")
             names = {entry.filename for entry in entries}
             model = _manifest_model(path, archive, names)
             probe = _probe(path, archive) if PROBE in names else None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+    ) as error:
         raise ModelLoadFailed(f"{path.name} is not a readable model archive: {error}") from error
     handler = str(model["handler"])
     # `handler.py:entry` and the built-in names (`image_classifier`) are both legal.

@@ -13,9 +13,9 @@ from pdk.kserve.predictor.probes import Probe
 MANIFEST = {"model": {"modelName": "churn", "modelVersion": "3", "handler": "handler.py"}}
 
 
-def write(tmp_path, entries=None, manifest=MANIFEST):
+def write(tmp_path, entries=None, manifest=MANIFEST, packing=zipfile.ZIP_DEFLATED):
     path = tmp_path / "churn.mar"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", packing) as archive:
         archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest) if isinstance(manifest, dict) else manifest)
         for name, data in ({"handler.py": b"pass"} | (entries or {})).items():
             archive.writestr(name, data)
@@ -68,13 +68,16 @@ def test_not_a_zip_and_a_cut_off_one(tmp_path):
     assert "not a readable model archive" in refused(path)
 
 
-def test_damaged_content(tmp_path):
-    path = write(tmp_path)
+@pytest.mark.parametrize("name", ["MAR-INF/MANIFEST.json", "handler.py", "weights.pt"])
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_one_damaged_byte_of_any_entry(tmp_path, name, packing):
+    path = write(tmp_path, {"weights.pt": bytes(range(256)) * 10}, packing=packing)
+    check_archive(path, 1 << 20)
     raw = bytearray(path.read_bytes())
-    place = raw.find(b"{")
-    if place < 0:  # the manifest is deflated: damage its first byte of data
-        place = raw.find(b"MANIFEST.json") + len("MANIFEST.json") + 2
-    raw[place] ^= 0xFF
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(name)
+        # After the local header (30 bytes and the name), the middle of what is stored.
+        raw[entry.header_offset + 30 + len(name) + entry.compress_size // 2] ^= 0xFF
     path.write_bytes(bytes(raw))
     assert "churn.mar" in refused(path)
 
