@@ -6,10 +6,11 @@ from pathlib import Path
 from pdk.base import ids
 from pdk.db.database import Database
 from pdk.pachyderm.api.admin import AdminService
+from pdk.pachyderm.api.files import FileService
 from pdk.pachyderm.api.pfs import PfsService
 from pdk.pachyderm.api.pps import PpsService
 from pdk.pachyderm.api.s3 import S3Gateway
-from pdk.pachyderm.api.server import PachdServer
+from pdk.pachyderm.api.server import PachdServer, methods_of
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.garbage import garbage_collector
@@ -42,8 +43,9 @@ class Pachd:
         self._pps = Pps(self._db, pfs, changes, SubprocessLauncher(), image_map(settings), pps_settings)
         wire = Wire()
         services = (
-            AdminService(wire, _cluster_id(data / "cluster-id")).methods(),
-            PfsService(wire, pfs).methods(),
+            methods_of(AdminService(wire, _cluster_id(data / "cluster-id"))),
+            methods_of(PfsService(wire, pfs)),
+            methods_of(FileService(wire, pfs)),
             PpsService(wire, self._pps).methods(),
         )
         self._server = PachdServer(wire, services, changes, settings.host, settings.pachd_port)

@@ -5,9 +5,10 @@ from pachyderm_sdk import Client
 
 from pdk.db.database import Database
 from pdk.pachyderm.api.admin import AdminService
+from pdk.pachyderm.api.files import FileService
 from pdk.pachyderm.api.pfs import PfsService
 from pdk.pachyderm.api.s3 import S3Gateway
-from pdk.pachyderm.api.server import PachdServer
+from pdk.pachyderm.api.server import PachdServer, methods_of
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.store.pfs_schema import MIGRATIONS
@@ -24,8 +25,8 @@ class PfsServer:
         self.changes = Changes()
         self.pfs = Pfs(self.db, self.storage, self.changes)
         wire = Wire()
-        services = [AdminService(wire, "cluster").methods(), PfsService(wire, self.pfs).methods()]
-        self.server = PachdServer(wire, services, self.changes)
+        services = [AdminService(wire, "cluster"), PfsService(wire, self.pfs), FileService(wire, self.pfs)]
+        self.server = PachdServer(wire, map(methods_of, services), self.changes)
         self.gateway = S3Gateway(self.pfs)
 
     def start(self):

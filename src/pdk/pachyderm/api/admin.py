@@ -6,11 +6,11 @@ What every client asks first. Mirrors `server/admin/server`, `version` and `serv
 from typing import Any
 
 from pdk.base.errors import Unimplemented
-from pdk.pachyderm.api.server import Call, Methods
+from pdk.pachyderm.api.server import Call, rpc
 from pdk.pachyderm.api.wire import HEALTH, Wire
 
+# The Pachyderm release whose protocol this is.
 VERSION = (2, 12, 2)
-"""The Pachyderm release whose protocol this is."""
 
 AUTH_OFF = "the auth service is not activated"
 
@@ -18,32 +18,29 @@ AUTH_OFF = "the auth service is not activated"
 class AdminService:
     """Answers for the server as a whole; `cluster_id` is stable across restarts."""
 
+    service = "admin_v2.API"
+
     def __init__(self, wire: Wire, cluster_id: str) -> None:
         self._wire = wire
         self._cluster_id = cluster_id
 
-    def methods(self) -> Methods:
-        """Return the handlers."""
-        return {
-            ("admin_v2.API", "InspectCluster"): self.inspect_cluster,
-            ("versionpb_v2.API", "GetVersion"): self.get_version,
-            ("auth_v2.API", "*"): self.refuse_auth,
-            (f"{HEALTH}.Health", "Check"): self.check_health,
-        }
-
+    @rpc("InspectCluster")
     def inspect_cluster(self, request: Any, call: Call) -> Any:
         """Answer who we are; `warnings_ok` keeps clients from warning that they got no warnings."""
         return self._wire.admin.ClusterInfo(id=self._cluster_id, deployment_id=self._cluster_id, warnings_ok=True)
 
+    @rpc("GetVersion", "versionpb_v2.API")
     def get_version(self, request: Any, call: Call) -> Any:
         """Answer the version we are compatible with."""
         major, minor, micro = VERSION
         return self._wire.version.Version(major=major, minor=minor, micro=micro)
 
+    @rpc("*", "auth_v2.API", refuses=True)
     def refuse_auth(self, request: Any, call: Call) -> Any:
         """Raise what clients take for "no auth here"."""
         raise Unimplemented(AUTH_OFF)
 
+    @rpc("Check", f"{HEALTH}.Health")
     def check_health(self, request: Any, call: Call) -> Any:
         """Answer that we serve."""
         response = self._wire.health.HealthCheckResponse

@@ -1,11 +1,11 @@
-"""Writes docs/compatibility/pachyderm.md: which calls are answered, from the tables of handlers, beside all the SDK could make.
+"""Writes docs/compatibility/pachyderm.md: which calls are answered, from the marked handlers, beside all the SDK could make.
 
 Called by the test that keeps the page current, which also writes it anew.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from pdk.pachyderm.api.server import Handler, Methods
+from pdk.pachyderm.api.server import Handler, Methods, mark_of
 from pdk.pachyderm.api.wire import Wire
 
 PRELUDE = """\
@@ -36,29 +36,36 @@ handlers; a test fails when they are not current. What is not listed as answered
 """
 
 
-def page(wire: Wire, services: Mapping[str, Methods]) -> str:
-    """Return the page; `services` are the method tables as the composition root gives them to the server."""
-    answered: dict[tuple[str, str], Handler] = {}
-    for methods in services.values():
-        answered.update(methods)
-    return PRELUDE + "".join(_sections(wire, answered))
-
-
-def _sections(wire: Wire, answered: Mapping[tuple[str, str], Handler]) -> Iterator[str]:
+def page(wire: Wire, services: Iterable[Methods]) -> str:
+    """Return the page; `services` are the methods as the composition root gives them to the server."""
+    handlers = {key: handler for methods in services for key, handler in methods.items()}
     names = sorted({service for service, _ in wire.rpcs})
-    for service in names:
-        own = [method for name, method in wire.rpcs if name == service]
-        here = [method for method in own if (service, method) in answered]
-        if not here:
-            continue
-        yield f"\n## {service}\n\n| call | what it does |\n|---|---|\n"
+    known = [
+        name for name in names if any((name, method) in handlers for service, method in wire.rpcs if service == name)
+    ]
+    others = ", ".join(f"`{name}`" for name in names if name not in known)
+    sections = [part for name in known for part in _section(wire, handlers, name)]
+    return f"{PRELUDE}{''.join(sections)}\n## Other services\n\nUNIMPLEMENTED as a whole: {others}.\n"
+
+
+def _section(wire: Wire, handlers: Mapping[tuple[str, str], Handler], service: str) -> Iterator[str]:
+    yield f"\n## {service}\n"
+    own = [method for name, method in wire.rpcs if name == service]
+    for refuses, title in ((False, "what it does"), (True, "why it is always refused")):
+        here = [method for method in own if _refuses(handlers.get((service, method))) is refuses]
+        if here:
+            yield f"\n| call | {title} |\n|---|---|\n"
         for method in here:
-            yield f"| {method} | {_about(answered[service, method])} |\n"
-        missing = [method for method in own if method not in here]
-        if missing:
-            yield f"\nUNIMPLEMENTED: {', '.join(missing)}.\n"
-    others = [service for service in names if not any((service, m) in answered for s, m in wire.rpcs if s == service)]
-    yield f"\n## Other services\n\nUNIMPLEMENTED as a whole: {', '.join(f'`{name}`' for name in others)}.\n"
+            yield f"| {method} | {_about(handlers[service, method])} |\n"
+    missing = [method for method in own if (service, method) not in handlers]
+    if missing:
+        yield f"\nUNIMPLEMENTED: {', '.join(missing)}.\n"
+
+
+def _refuses(handler: Handler | None) -> bool | None:
+    """Tell whether a handler always refuses; None without one."""
+    mark = mark_of(handler)
+    return mark.refuses if mark is not None else None if handler is None else False
 
 
 def _about(handler: Handler) -> str:

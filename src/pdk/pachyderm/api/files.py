@@ -6,7 +6,7 @@ from typing import Any
 
 from pdk.base.errors import InvalidArgument, Unimplemented
 from pdk.pachyderm.api.messages import Messages, commit_of, require
-from pdk.pachyderm.api.server import Call, Methods
+from pdk.pachyderm.api.server import Call, rpc
 from pdk.pachyderm.api.urls import read_url
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs.engine import Pfs
@@ -15,8 +15,6 @@ from pdk.pachyderm.pfs.tar import tar_stream
 from pdk.pachyderm.pfs.types import DEFAULT_DATUM, FileInfo
 from pdk.pachyderm.pfs.writer import FileWriter
 
-SERVICE = "pfs_v2.API"
-
 CHUNK_BYTES = 1 << 20
 """How much of a file goes into one message, about; clients accept 20 MiB."""
 
@@ -24,26 +22,16 @@ CHUNK_BYTES = 1 << 20
 class FileService:
     """The handlers of files."""
 
+    service = "pfs_v2.API"
+
     def __init__(self, wire: Wire, pfs: Pfs) -> None:
         self._wire = wire
         self._pfs = pfs
         self._messages = Messages(wire)
 
-    def methods(self) -> Methods:
-        """Return the handlers."""
-        return {
-            (SERVICE, "ModifyFile"): self.modify_file,
-            (SERVICE, "GetFile"): self.get_file,
-            (SERVICE, "GetFileTAR"): self.get_file_tar,
-            (SERVICE, "InspectFile"): self.inspect_file,
-            (SERVICE, "ListFile"): self.list_file,
-            (SERVICE, "WalkFile"): self.walk_file,
-            (SERVICE, "GlobFile"): self.glob_file,
-            (SERVICE, "DiffFile"): self.diff_file,
-        }
-
     # Writing
 
+    @rpc("ModifyFile")
     def modify_file(self, requests: Iterator[Any], call: Call) -> None:
         """Change the files of a commit; all or nothing, at the end of the stream."""
         first = next(requests, None)
@@ -89,6 +77,7 @@ class FileService:
 
     # Reading
 
+    @rpc("GetFile")
     def get_file(self, request: Any, call: Call) -> Iterator[Any]:
         """Send the content of the one file that a pattern matches."""
         if request.URL:
@@ -98,6 +87,7 @@ class FileService:
         files = self._files(request, call)
         return self._send(files.read(files.find_one(request.file.path), request.offset))
 
+    @rpc("GetFileTAR")
     def get_file_tar(self, request: Any, call: Call) -> Iterator[Any]:
         """Send everything that a pattern matches as a tar."""
         if request.URL:
@@ -109,15 +99,18 @@ class FileService:
     def _send(self, pieces: Iterable[bytes]) -> Iterator[Any]:
         return (self._wire.google.BytesValue(value=chunk) for chunk in _regroup(pieces))
 
+    @rpc("InspectFile")
     def inspect_file(self, request: Any, call: Call) -> Any:
         """Describe a file or folder."""
         return self._messages.file_info(self._files(request, call).inspect(request.file.path))
 
+    @rpc("ListFile")
     def list_file(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe what lies directly in a folder."""
         files, marker = self._files(request, call), request.pagination_marker.path
         return self._infos(files.list(request.file.path, marker, request.number, request.reverse))
 
+    @rpc("WalkFile")
     def walk_file(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe a folder and everything below it."""
         if request.reverse:
@@ -125,6 +118,7 @@ class FileService:
         infos = self._files(request, call).walk(request.file.path, request.pagination_marker.path)
         return self._infos(islice(infos, request.number or None))
 
+    @rpc("GlobFile")
     def glob_file(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe the files and folders whose path matches, perhaps only those in a range of paths."""
         require(request, "commit")
@@ -133,6 +127,7 @@ class FileService:
         infos = files.glob(request.pattern)
         return self._infos(info for info in infos if lower <= info.path and (not upper or info.path < upper))
 
+    @rpc("DiffFile")
     def diff_file(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe what differs between two commits below a path; by default between a commit and its parent."""
         require(request, "new_file")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from pdk.base.errors import InvalidArgument, Unimplemented
-from pdk.pachyderm.api.files import FileService
 from pdk.pachyderm.api.messages import (
     Messages,
     branch_of,
@@ -18,58 +17,49 @@ from pdk.pachyderm.api.messages import (
     state_of,
     time_of,
 )
-from pdk.pachyderm.api.server import Call, Handler, Methods
+from pdk.pachyderm.api.server import Call, rpc
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.errors import RepoInUse
 from pdk.pachyderm.pfs import branches, commit_sets, commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import USER, Commit, CommitInfo, CommitState
 
-SERVICE = "pfs_v2.API"
-
 
 class PfsService:
-    """The handlers of pfs; those of files included."""
+    """The handlers of projects, repos, branches, commits and commit sets."""
+
+    service = "pfs_v2.API"
 
     def __init__(self, wire: Wire, pfs: Pfs) -> None:
         self._wire = wire
         self._pfs = pfs
         self._messages = Messages(wire)
-        self._files = FileService(wire, pfs)
-
-    def methods(self) -> Methods:
-        """Return the handlers, each under the name of its method in snake case."""
-        handlers: list[Handler] = [
-            self.create_project, self.inspect_project, self.inspect_project_v2, self.list_project, self.delete_project,
-            self.create_repo, self.inspect_repo, self.list_repo, self.delete_repo, self.delete_repos,
-            self.create_branch, self.inspect_branch, self.list_branch, self.delete_branch,
-            self.start_commit, self.finish_commit, self.clear_commit, self.inspect_commit, self.list_commit,
-            self.subscribe_commit, self.inspect_commit_set, self.list_commit_set, self.squash_commit_set,
-            self.drop_commit_set, self.squash_commit, self.drop_commit,
-        ]  # fmt: skip
-        own = {(SERVICE, _camel(handler.__name__)): handler for handler in handlers}
-        return {**own, **self._files.methods()}
 
     # Projects
 
+    @rpc("CreateProject")
     def create_project(self, request: Any, call: Call) -> None:
         """Make or describe a project."""
         require(request, "project")
         with self._pfs.transaction() as tx:
             repos.create_project(tx, request.project.name, request.description, request.update)
 
+    @rpc("InspectProject")
     def inspect_project(self, request: Any, call: Call) -> Any:
         """Describe a project."""
         return self._messages.project_info(self._pfs.inspect_project(project_of(request.project)))
 
+    @rpc("InspectProjectV2")
     def inspect_project_v2(self, request: Any, call: Call) -> Any:
         """Describe a project with its pipeline defaults, which are none."""
         return self._wire.pfs.InspectProjectV2Response(info=self.inspect_project(request, call), defaults_json="{}")
 
+    @rpc("ListProject")
     def list_project(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe all projects."""
         return map(self._messages.project_info, self._pfs.list_project())
 
+    @rpc("DeleteProject")
     def delete_project(self, request: Any, call: Call) -> None:
         """Remove a project."""
         require(request, "project")
@@ -78,17 +68,20 @@ class PfsService:
 
     # Repos
 
+    @rpc("CreateRepo")
     def create_repo(self, request: Any, call: Call) -> None:
         """Make or describe a repo."""
         require(request, "repo")
         with self._pfs.transaction() as tx:
             repos.create_repo(tx, repo_of(request.repo), request.description, request.update)
 
+    @rpc("InspectRepo")
     def inspect_repo(self, request: Any, call: Call) -> Any:
         """Describe a repo."""
         require(request, "repo")
         return self._messages.repo_info(self._pfs.inspect_repo(repo_of(request.repo)))
 
+    @rpc("ListRepo")
     def list_repo(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe the repos of a type in some projects, perhaps one page of them."""
         infos = self._pfs.list_repo(request.type, [project_of(project) for project in request.projects])
@@ -97,6 +90,7 @@ class PfsService:
             infos = infos[start : start + request.page.page_size]
         return map(self._messages.repo_info, infos)
 
+    @rpc("DeleteRepo")
     def delete_repo(self, request: Any, call: Call) -> Any:
         """Remove a repo; tells whether it was there."""
         require(request, "repo")
@@ -104,6 +98,7 @@ class PfsService:
             deleted = repos.delete_repo(tx, repo_of(request.repo), request.force)
         return self._wire.pfs.DeleteRepoResponse(deleted=deleted)
 
+    @rpc("DeleteRepos")
     def delete_repos(self, request: Any, call: Call) -> Any:
         """Remove the user repos of some projects (or all) that no pipeline writes to; tells which."""
         projects = [project_of(project) for project in request.projects]
@@ -121,6 +116,7 @@ class PfsService:
 
     # Branches
 
+    @rpc("CreateBranch")
     def create_branch(self, request: Any, call: Call) -> None:
         """Make a branch, move it, or change what it comes from."""
         require(request, "branch")
@@ -131,16 +127,19 @@ class PfsService:
             provenance = [branch_of(upstream) for upstream in request.provenance]
             branches.create_branch(tx, branch_of(request.branch), head, provenance)
 
+    @rpc("InspectBranch")
     def inspect_branch(self, request: Any, call: Call) -> Any:
         """Describe a branch."""
         require(request, "branch")
         return self._messages.branch_info(self._pfs.inspect_branch(branch_of(request.branch)))
 
+    @rpc("ListBranch")
     def list_branch(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe the branches of a repo, or of all."""
         repo = repo_of(request.repo) if request.repo.name else None
         return map(self._messages.branch_info, self._pfs.list_branch(repo, request.reverse))
 
+    @rpc("DeleteBranch")
     def delete_branch(self, request: Any, call: Call) -> None:
         """Remove a branch."""
         require(request, "branch")
@@ -149,6 +148,7 @@ class PfsService:
 
     # Commits
 
+    @rpc("StartCommit")
     def start_commit(self, request: Any, call: Call) -> Any:
         """Open a commit."""
         require(request, "branch")
@@ -157,23 +157,27 @@ class PfsService:
             commit = commits.start_commit(tx, branch_of(request.branch), parent, request.description)
         return self._messages.commit(commit)
 
+    @rpc("FinishCommit")
     def finish_commit(self, request: Any, call: Call) -> None:
         """Close a commit for writing."""
         commit = self._commit(request)
         with self._pfs.transaction() as tx:
             commits.finish_commit(tx, commit, request.error, request.force, request.description)
 
+    @rpc("ClearCommit")
     def clear_commit(self, request: Any, call: Call) -> None:
         """Undo what was written to an open commit."""
         commit = self._commit(request)
         with self._pfs.transaction() as tx:
             commits.clear_commit(tx, commit)
 
+    @rpc("InspectCommit")
     def inspect_commit(self, request: Any, call: Call) -> Any:
         """Describe a commit, perhaps once it is in some state."""
         wanted = state_of(request.wait)
         return self._messages.commit_info(self._pfs.wait_commit(self._commit(request), wanted, None, call.cancelled))
 
+    @rpc("ListCommit")
     def list_commit(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe commits of a repo or of all, or the ancestors of one."""
         newest, oldest = self._optional_commit(request, "to"), self._optional_commit(request, "from")
@@ -192,6 +196,7 @@ class PfsService:
             if count == request.number:
                 return
 
+    @rpc("SubscribeCommit")
     def subscribe_commit(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe the commits of a repo as they come; never ends by itself."""
         require(request, "repo")
@@ -202,12 +207,14 @@ class PfsService:
 
     # Commit sets
 
+    @rpc("InspectCommitSet")
     def inspect_commit_set(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe the commits of a set and what they come from, perhaps each once it is finished."""
         state = CommitState.FINISHED if request.wait else CommitState.UNKNOWN
         for info in self._pfs.commit_set(_set_id(request)):
             yield self._messages.commit_info(self._pfs.wait_commit(info.commit, state, None, call.cancelled))
 
+    @rpc("ListCommitSet")
     def list_commit_set(self, request: Any, call: Call) -> Iterator[Any]:
         """Describe commit sets, newest first."""
         for set_id, infos in self._pfs.list_commit_set(request.project.name):
@@ -215,16 +222,19 @@ class PfsService:
             commits = [self._messages.commit_info(info) for info in infos]
             yield self._wire.pfs.CommitSetInfo(commit_set=commit_set, commits=commits)
 
+    @rpc("SquashCommitSet")
     def squash_commit_set(self, request: Any, call: Call) -> None:
         """Remove the commits of a set; their data stays in the children."""
         with self._pfs.transaction() as tx:
             commit_sets.squash_commit_set(tx, _set_id(request))
 
+    @rpc("DropCommitSet")
     def drop_commit_set(self, request: Any, call: Call) -> None:
         """Remove the commits of a set and their data."""
         with self._pfs.transaction() as tx:
             commit_sets.drop_commit_set(tx, _set_id(request))
 
+    @rpc("SquashCommit")
     def squash_commit(self, request: Any, call: Call) -> Any:
         """Remove a commit; its data stays in its children."""
         commit = self._commit(request)
@@ -232,6 +242,7 @@ class PfsService:
             commit_sets.squash_commit(tx, commit, request.recursive)
         return self._wire.pfs.SquashCommitResponse()
 
+    @rpc("DropCommit")
     def drop_commit(self, request: Any, call: Call) -> Any:
         """Remove a commit and its data."""
         commit = self._commit(request)
@@ -256,7 +267,3 @@ def _set_id(request: Any) -> str:
 
 def _is_of_kind(info: CommitInfo, kind: int) -> bool:
     return not kind or info.origin.value == kind
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))

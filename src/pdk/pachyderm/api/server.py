@@ -1,15 +1,17 @@
 """The gRPC server of pachd: one generic servicer in front of plain functions.
 
-A service module (`api/pfs.py`, `api/pps.py`, `api/admin.py`, ...) offers `methods() -> Methods`; each handler takes the
-decoded request (an iterator of requests when the client streams) and a `Call`, and returns a message, None (= Empty), or
-an iterable of messages when the server streams. It raises the errors of `pdk.base.errors`; `api/status.py` maps them.
-Methods without a handler answer UNIMPLEMENTED. Mirrors the interceptors of pachd's `internal/middleware`.
+The classes of `api/pfs.py`, `api/pps.py`, `api/admin.py`, ... mark each handler with `@rpc("InspectCommit")`, and
+`methods_of` collects them. A handler takes the decoded request (an iterator of requests when the client streams) and a
+`Call`, and returns a message, None (= Empty), or an iterable of messages when the server streams. It raises the errors of
+`pdk.base.errors`; `api/status.py` maps them. The first line of its docstring is its row of the compatibility page. Methods
+without a handler answer UNIMPLEMENTED. Mirrors the interceptors of pachd's `internal/middleware`.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import grpc
 
@@ -51,8 +53,54 @@ class Call:
 
 
 Handler = Callable[[Any, Call], Any]
+# (service, method), as in `("pfs_v2.API", "InspectCommit")` -> handler.
 Methods = Mapping[tuple[str, str], Handler]
-"""(service, method), as in `("pfs_v2.API", "InspectCommit")` -> handler."""
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What `rpc` notes on a handler; `service` "" is that of its class, `method` "*" stands for those without a handler."""
+
+    method: str
+    service: str
+    refuses: bool
+
+
+def rpc(method: str, service: str = "", refuses: bool = False) -> Callable[[F], F]:
+    """Mark a handler with the names of its call on the wire.
+
+    Without `service` it is the `service` of the class. `refuses`: the call is known but always answers with an error, so
+    the compatibility page must not list it as answered.
+    """
+
+    def mark(handler: F) -> F:
+        vars(handler)["mark"] = Mark(method, service, refuses)
+        return handler
+
+    return mark
+
+
+def mark_of(handler: object) -> Mark | None:
+    """Return what `rpc` noted on a function or bound method; None for any other object."""
+    mark = getattr(handler, "mark", None)
+    return mark if isinstance(mark, Mark) else None
+
+
+class Service(Protocol):
+    """An object with handlers; `service` is the protobuf name of most of them, as in `pfs_v2.API`."""
+
+    service: str
+
+
+def methods_of(service: Service) -> Methods:
+    """Return the marked handlers of an object."""
+    marks = {name: mark_of(getattr(type(service), name)) for name in dir(type(service))}
+    return {
+        (mark.service or service.service, mark.method): getattr(service, name)
+        for name, mark in marks.items()
+        if mark is not None
+    }
 
 
 class PachdServer:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pdk.db.database import Database
 from pdk.pachyderm.api.admin import AdminService
+from pdk.pachyderm.api.files import FileService
 from pdk.pachyderm.api.pfs import PfsService
 from pdk.pachyderm.api.pps import PpsService
-from pdk.pachyderm.api.server import PachdServer
+from pdk.pachyderm.api.server import PachdServer, methods_of
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pps.engine import Pps, PpsSettings
@@ -37,8 +38,9 @@ class Pachd:
         self.pps = Pps(self.db, self.pfs, self.changes, SubprocessLauncher(), images, settings)
         wire = Wire()
         services = [
-            AdminService(wire, "test").methods(),
-            PfsService(wire, self.pfs).methods(),
+            methods_of(AdminService(wire, "test")),
+            methods_of(PfsService(wire, self.pfs)),
+            methods_of(FileService(wire, self.pfs)),
             PpsService(wire, self.pps).methods(),
         ]
         self.server = PachdServer(wire, services, self.changes, port=port)

@@ -8,7 +8,7 @@ import pytest
 from pdk.base import errors
 from pdk.base.errors import NotFound, Unavailable
 from pdk.pachyderm.api.admin import AdminService
-from pdk.pachyderm.api.server import PachdServer
+from pdk.pachyderm.api.server import PachdServer, methods_of
 from pdk.pachyderm.api.status import CODES, code_of
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.errors import RepoNotFound
@@ -29,7 +29,7 @@ def serve(wire):
 
     def serve(methods, changes=None):
         changes = changes or Changes()
-        server = PachdServer(wire, [methods, AdminService(wire, "id").methods()], changes)
+        server = PachdServer(wire, [methods, methods_of(AdminService(wire, "id"))], changes)
         server.start()
         channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
         servers.append((server, channel))
