@@ -1,7 +1,8 @@
 """Rows of tables as frozen dataclasses, and back: the one mapper of every `store` package.
 
 Field names are column names. Annotations say how a column is read: `bool` from 0 and 1, `list[...]` and `dict[...]` from
-JSON text, an `Enum` from its value, anything else as SQLite gives it; None stays None.
+JSON text, an `Enum` from its value, a dataclass from its own columns of the same row, anything else as SQLite gives it;
+None stays None.
 """
 
 import enum
@@ -9,7 +10,7 @@ import functools
 import json
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -20,6 +21,9 @@ def decode(kind: type[T], row: sqlite3.Row) -> T:
     """Turn a row that has every column of `kind` (and perhaps more) into it."""
     values: dict[str, Any] = {}
     for name, decoder in decoders(kind):  # type: ignore[arg-type]
+        if is_dataclass(decoder):
+            values[name] = decode(decoder, row)
+            continue
         value = row[name]
         values[name] = value if decoder is None or value is None else decoder(value)
     return kind(**values)
@@ -35,8 +39,8 @@ def decoders(kind: type) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
 def _decoder(hint: Any) -> Callable[[Any], Any] | None:
     if get_origin(hint) in (Union, UnionType):
         hint = next(each for each in get_args(hint) if each is not type(None))
-    if hint is bool or (isinstance(hint, type) and issubclass(hint, enum.Enum)):
-        return hint
+    if hint is bool or is_dataclass(hint) or (isinstance(hint, type) and issubclass(hint, enum.Enum)):
+        return hint  # type: ignore[return-value]
     return json.loads if get_origin(hint) in (dict, list) else None
 
 

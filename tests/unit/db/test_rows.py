@@ -23,6 +23,12 @@ class Thing:
     more: dict[str, int] | None
 
 
+@dataclass(frozen=True)
+class Shelf:
+    thing: Thing
+    count: int
+
+
 @pytest.fixture
 def conn():
     conn = sqlite3.connect(":memory:")
@@ -40,6 +46,12 @@ def test_what_is_written_is_read_again(conn):
     assert rows.fetch(conn, Thing, "SELECT * FROM things") == [Thing(id=id, **VALUES)]
     stored = conn.execute("SELECT good, colour, parts FROM things").fetchone()
     assert tuple(stored) == (1, "red", '["x"]')
+
+
+def test_a_row_inside_a_row_is_read_from_its_own_columns(conn):
+    id = rows.insert(conn, "things", VALUES)
+    (shelf,) = rows.fetch(conn, Shelf, "SELECT things.*, 3 AS count FROM things")
+    assert shelf == Shelf(Thing(id=id, **VALUES), 3)
 
 
 def test_a_missing_value_stays_missing_whatever_the_kind(conn):

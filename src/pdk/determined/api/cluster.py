@@ -12,6 +12,7 @@ from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
 from pdk.determined.master.settings import VERSION
 from pdk.determined.store.records import Allocation, Trial
+from pdk.determined.store.states import LifeState
 
 JSON = dict[str, Any]
 
@@ -141,7 +142,9 @@ def get_tasks(master: Master, call: Call) -> JSON:
     """v1GetTasksResponse."""
     pool = master.cluster.pool().name
     summaries = [
-        _summary(trial, held, pool) for trial, held in master.cluster.tasks() if trial.state != "PAUSED" or held
+        _summary(trial, held, pool)
+        for trial, held in master.cluster.tasks()
+        if trial.state is not LifeState.PAUSED or held
     ]
     return {"allocationIdToSummary": {summary["allocationId"]: summary for summary in summaries}}
 

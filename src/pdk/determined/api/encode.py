@@ -16,6 +16,7 @@ from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.experiments import ExperimentView
 from pdk.determined.store.models import ModelView
 from pdk.determined.store.records import Allocation, Checkpoint, LogLine, Metrics, User
+from pdk.determined.store.states import AllocationState, LifeState, MetricGroup, WorkloadKind
 from pdk.determined.store.workspaces import ProjectView, WorkspaceView
 
 JSON = dict[str, Any]
@@ -148,7 +149,7 @@ def experiment(view: ExperimentView) -> JSON:
 
 def progress(view: ExperimentView) -> float:
     """Return how much of an experiment is done, 0 to 1."""
-    if view.experiment.state == "COMPLETED":
+    if view.experiment.state is LifeState.COMPLETED:
         return 1.0
     return min(1.0, view.progress_sum / max(1, search.total(view.experiment.config)))
 
@@ -230,9 +231,9 @@ def checkpoint_workload(record: Checkpoint) -> JSON:
 
 def workload(row: Workload, batch_metrics: Sequence[JSON] | None = None) -> JSON:
     """v1WorkloadContainer: exactly one of its three."""
-    encoded: JSON = {"training": None, "validation": None, "checkpoint": None}
+    encoded: JSON = {kind.value: None for kind in WorkloadKind}
     if row.checkpoint is not None:
-        encoded["checkpoint"] = checkpoint_workload(row.checkpoint)
+        encoded[row.kind] = checkpoint_workload(row.checkpoint)
     elif row.report is not None:
         encoded[row.kind] = metrics_workload(row.report, batch_metrics)
     return encoded
@@ -240,7 +241,7 @@ def workload(row: Workload, batch_metrics: Sequence[JSON] | None = None) -> JSON
 
 def metrics_report(record: Metrics) -> JSON:
     """v1MetricsReport."""
-    key = "validation_metrics" if record.metric_group == "validation" else "avg_metrics"
+    key = "validation_metrics" if record.metric_group == MetricGroup.VALIDATION else "avg_metrics"
     return {
         "id": record.id,
         "trialId": record.trial_id,
@@ -353,7 +354,7 @@ def allocation(record: Allocation) -> JSON:
         "allocationId": record.id,
         "taskId": record.task_id,
         "state": f"STATE_{record.state}",
-        "isReady": record.state == "RUNNING",
+        "isReady": record.state is AllocationState.RUNNING,
         "startTime": record.started_at,
         "endTime": record.ended_at,
         "slots": 1,

@@ -12,8 +12,16 @@ from pdk.determined.master.context import ContextFile
 from pdk.determined.master.experiments import ExperimentPatch, Experiments, Submission
 from pdk.determined.master.master import Master
 from pdk.determined.store.experiments import ExperimentFilter
+from pdk.determined.store.states import LifeState
 
 JSON = dict[str, Any]
+
+# The state of an experiment in the job queue.
+JOB_STATES = {
+    LifeState.QUEUED: "STATE_QUEUED",
+    LifeState.STARTING: "STATE_SCHEDULED",
+    LifeState.RUNNING: "STATE_SCHEDULED",
+}
 
 
 def create_experiment(master: Master, call: Call) -> JSON:
@@ -71,9 +79,7 @@ def get_experiment(master: Master, call: Call) -> JSON:
     """v1GetExperimentResponse."""
     view = master.experiments.get(call.id("experimentId"))
     encoded = encode.experiment(view)
-    state = {"QUEUED": "STATE_QUEUED", "RUNNING": "STATE_SCHEDULED", "STARTING": "STATE_SCHEDULED"}.get(
-        view.shown_state
-    )
+    state = JOB_STATES.get(view.shown_state)
     summary = None if state is None else {"state": state, "jobsAhead": 0}
     return {"experiment": encoded, "config": encoded["config"], "jobSummary": summary}
 

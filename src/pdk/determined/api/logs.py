@@ -15,13 +15,14 @@ from pdk.determined.master.master_log import MasterLogEntry
 from pdk.determined.master.paging import Page
 from pdk.determined.store.logs import LogFilter
 from pdk.determined.store.records import LogLine
+from pdk.determined.store.states import LogLevel
 
 JSON = dict[str, Any]
 
 BATCH_LINES = 500
 MAX_POSTED_LINES = 10_000
 MASTER_LOG_SECONDS = 1.0
-LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEVELS = set(LogLevel)
 
 
 async def trial_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
@@ -174,7 +175,7 @@ def _posted_line(fields: Fields, trial_of: Callable[[str], int]) -> LogLine:
         container_id=fields.text("containerId"),
         rank_id=fields.number("rankId"),
         timestamp=_moment(fields.text("timestamp") or "", "timestamp") or rfc3339_now(),
-        level=level if level in LEVELS else None,
+        level=LogLevel(level) if level in LEVELS else None,
         source=fields.text("source"),
         stdtype=fields.text("stdtype"),
         log=(fields.text("log") or "").removesuffix("\n"),

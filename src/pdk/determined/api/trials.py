@@ -12,15 +12,16 @@ from pdk.determined.errors import BadRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.reports import CheckpointReport, MetricsReport
 from pdk.determined.master.trials import Workload
+from pdk.determined.store.states import MetricGroup, WorkloadKind
 
 JSON = dict[str, Any]
 
 MAX_POLL_SECONDS = 120
 WORKLOAD_FILTERS = {
     "UNSPECIFIED": (),
-    "CHECKPOINT": ("checkpoint",),
-    "VALIDATION": ("validation",),
-    "CHECKPOINT_OR_VALIDATION": ("checkpoint", "validation"),
+    "CHECKPOINT": (WorkloadKind.CHECKPOINT,),
+    "VALIDATION": (WorkloadKind.VALIDATION,),
+    "CHECKPOINT_OR_VALIDATION": (WorkloadKind.CHECKPOINT, WorkloadKind.VALIDATION),
 }
 
 
@@ -68,13 +69,13 @@ async def stream_metrics(engines: Engines, call: Call) -> AsyncIterator[JSON]:
 
 async def stream_training_metrics(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1GetTrainingMetricsResponse."""
-    async for answer in _metrics(engines, call, ["training"]):
+    async for answer in _metrics(engines, call, [MetricGroup.TRAINING]):
         yield answer
 
 
 async def stream_validation_metrics(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1GetValidationMetricsResponse."""
-    async for answer in _metrics(engines, call, ["validation"]):
+    async for answer in _metrics(engines, call, [MetricGroup.VALIDATION]):
         yield answer
 
 
@@ -101,12 +102,12 @@ def report_metrics(master: Master, call: Call) -> JSON:
 
 def report_training_metrics(master: Master, call: Call) -> JSON:
     """The older route for the group training."""
-    return _report(master, call, "training", call.fields)
+    return _report(master, call, MetricGroup.TRAINING, call.fields)
 
 
 def report_validation_metrics(master: Master, call: Call) -> JSON:
     """The older route for the group validation."""
-    return _report(master, call, "validation", call.fields)
+    return _report(master, call, MetricGroup.VALIDATION, call.fields)
 
 
 def _report(master: Master, call: Call, group: str, report: Fields) -> JSON:

@@ -25,6 +25,7 @@ from pdk.determined.store import checkpoints as store
 from pdk.determined.store import experiments, trials
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.records import JSON
+from pdk.determined.store.states import WITH_FILES, CheckpointState
 
 MAX_GLOBS = 100
 
@@ -144,7 +145,7 @@ class Checkpoints:
         """Return the folder with the files of a checkpoint; raises NoSuchThing."""
         checkpoint = self.get(uuid).checkpoint
         folder = Path(checkpoint.folder) / checkpoint.uuid
-        if checkpoint.state not in ("COMPLETED", "PARTIALLY_DELETED") or not folder.is_dir():
+        if checkpoint.state not in WITH_FILES or not folder.is_dir():
             raise errors.NoSuchThing(f"the files of checkpoint {uuid} are not there (state {checkpoint.state})")
         return folder
 
@@ -194,7 +195,12 @@ def _in_states(views: Sequence[CheckpointView], states: Sequence[str]) -> list[C
 
 
 def _set_resources(conn: sqlite3.Connection, uuid: str, left: dict[str, int], removal: str | None) -> None:
-    changes = {"state": "PARTIALLY_DELETED", "resources": left, "size": sum(left.values()), "removal": removal}
+    changes = {
+        "state": CheckpointState.PARTIALLY_DELETED,
+        "resources": left,
+        "size": sum(left.values()),
+        "removal": removal,
+    }
     update(conn, "checkpoints", ("uuid", uuid), changes)
 
 

@@ -18,6 +18,7 @@ from pdk.determined.master.signals import Signals
 from pdk.determined.store import checkpoints, experiments
 from pdk.determined.store.files import ModelDefinitions, checkpoint_files, remove_checkpoint_files
 from pdk.determined.store.records import Checkpoint, Experiment
+from pdk.determined.store.states import LifeState
 from pdk.reconcile.loop import Reconciler
 
 RESYNC_SECONDS = 60.0
@@ -81,7 +82,7 @@ class Chores:
         with self._db.read() as conn:
             experiment = experiments.experiment(conn, experiment_id)
             views = checkpoints.views(conn, experiment_id=experiment_id)
-        if experiment is None or experiment.state != "DELETING":
+        if experiment is None or experiment.state is not LifeState.DELETING:
             return
         for view in views:
             self._remove_files(view.checkpoint.uuid)

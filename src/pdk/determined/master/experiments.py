@@ -26,6 +26,7 @@ from pdk.determined.store import experiments as store
 from pdk.determined.store.experiments import ExperimentFilter, ExperimentView
 from pdk.determined.store.files import ModelDefinitions
 from pdk.determined.store.records import JSON, Experiment
+from pdk.determined.store.states import TERMINAL, CheckpointState, LifeState
 
 MAX_NAME_CHARACTERS = 128
 
@@ -124,7 +125,7 @@ class Experiments:
             "owner_id": caller.user.id,
             "parent_id": submission.parent_id,
             "job_id": new_uuid(),
-            "state": "ACTIVE" if submission.activate else "PAUSED",
+            "state": LifeState.ACTIVE if submission.activate else LifeState.PAUSED,
             "name": config["name"],
             "description": config["description"],
             "labels": config["labels"],
@@ -194,7 +195,7 @@ class Experiments:
             if patch.notes is not None:
                 changes["notes"] = patch.notes
             update(conn, "experiments", ("id", experiment_id), {**changes, "config": to_json(config)})
-            if patch.storage and experiment.state in store.TERMINAL:
+            if patch.storage and experiment.state in TERMINAL:
                 self._transitions.collect_checkpoints(conn, experiment_id)
             return _found(conn, experiment_id)
 
@@ -207,36 +208,36 @@ class Experiments:
 
     def activate(self, experiment_id: int) -> None:
         """Let a paused experiment run; raises WrongState when it has ended."""
-        self._want(experiment_id, "ACTIVE")
+        self._want(experiment_id, LifeState.ACTIVE)
 
     def pause(self, experiment_id: int) -> None:
         """Ask the trials to checkpoint and exit until activated again; raises WrongState when it has ended."""
-        self._want(experiment_id, "PAUSED")
+        self._want(experiment_id, LifeState.PAUSED)
 
     def cancel(self, experiment_id: int) -> None:
         """Ask the trials to checkpoint and end; nothing when the experiment has ended."""
-        self._stop(experiment_id, "STOPPING_CANCELED")
+        self._stop(experiment_id, LifeState.STOPPING_CANCELED)
 
     def kill(self, experiment_id: int) -> None:
         """End the trials at once; nothing when the experiment has ended."""
-        self._stop(experiment_id, "STOPPING_KILLED")
+        self._stop(experiment_id, LifeState.STOPPING_KILLED)
 
-    def _want(self, experiment_id: int, state: str) -> None:
+    def _want(self, experiment_id: int, state: LifeState) -> None:
         with self._db.transaction() as conn:
             experiment = _found(conn, experiment_id).experiment
-            if experiment.state not in ("ACTIVE", "PAUSED"):
+            if experiment.state not in (LifeState.ACTIVE, LifeState.PAUSED):
                 raise errors.WrongState(
                     f"experiment {experiment_id} is in state {experiment.state}: it cannot become {state}"
                 )
             self._set_state(conn, experiment, state)
 
-    def _stop(self, experiment_id: int, state: str) -> None:
+    def _stop(self, experiment_id: int, state: LifeState) -> None:
         with self._db.transaction() as conn:
             experiment = _found(conn, experiment_id).experiment
-            if experiment.state not in store.TERMINAL and experiment.state not in ("STOPPING_KILLED", "DELETING"):
+            if experiment.state not in (*TERMINAL, LifeState.STOPPING_KILLED, LifeState.DELETING):
                 self._set_state(conn, experiment, state)
 
-    def _set_state(self, conn: sqlite3.Connection, experiment: Experiment, state: str) -> None:
+    def _set_state(self, conn: sqlite3.Connection, experiment: Experiment, state: LifeState) -> None:
         update(conn, "experiments", ("id", experiment.id), {"state": state})
         for trial in trials.of_experiment(conn, experiment.id):
             self._transitions.set_trial_state(conn, trial, state)
@@ -247,7 +248,7 @@ class Experiments:
         """Archive or unarchive an experiment that has ended; raises WrongState."""
         with self._db.transaction() as conn:
             experiment = _found(conn, experiment_id).experiment
-            if experiment.state not in store.TERMINAL:
+            if experiment.state not in TERMINAL:
                 raise errors.WrongState(
                     f"cannot archive experiment {experiment_id} in non terminate state {experiment.state}"
                 )
@@ -269,9 +270,9 @@ class Experiments:
         """
         with self._db.transaction() as conn:
             experiment = _found(conn, experiment_id).experiment
-            if experiment.state == "DELETING":
+            if experiment.state is LifeState.DELETING:
                 return
-            if experiment.state not in store.TERMINAL:
+            if experiment.state not in TERMINAL:
                 raise errors.WrongState(
                     f"cannot delete experiment {experiment_id} in state {experiment.state}: kill it first"
                 )
@@ -284,7 +285,7 @@ class Experiments:
             for uuid in uuids:
                 # At once, so that none of them can be registered or started from any more.
                 retention.mark_deleted(conn, uuid)
-            update(conn, "experiments", ("id", experiment_id), {"state": "DELETING"})
+            update(conn, "experiments", ("id", experiment_id), {"state": LifeState.DELETING})
             self._db.after_commit(lambda: self._signals.wake_chores(f"experiment/{experiment_id}"))
 
 
@@ -327,7 +328,7 @@ def _warm_start(conn: sqlite3.Connection, config: JSON) -> str | None:
             raise errors.NoSuchThing(f"no checkpoint found for source_checkpoint_uuid {uuid}")
     else:
         return None
-    if checkpoint.state != "COMPLETED":
+    if checkpoint.state is not CheckpointState.COMPLETED:
         raise errors.WrongState(f"source checkpoint {checkpoint.uuid} is in state {checkpoint.state}, not COMPLETED")
     folder = storage_folder(config["checkpoint_storage"])
     if checkpoint.folder != folder:

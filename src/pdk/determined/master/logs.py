@@ -21,6 +21,7 @@ from pdk.determined.store import logs as store
 from pdk.determined.store import trials
 from pdk.determined.store.logs import LogFilter
 from pdk.determined.store.records import Allocation, LogLine
+from pdk.determined.store.states import TERMINAL, LogLevel, LogSource
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ BATCH_LINES = 1_000
 FLUSH_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 NEWEST = 2**63 - 1
-MASTER_SOURCE = "master"
-TASK_SOURCE = "task"
 
 # As the original's ship_logs.py: an optional rank, then an optional severity, each taken off the text.
 RANK = re.compile(r" ?\[rank=([0-9]+)\] ?(.*)", re.DOTALL)
@@ -96,7 +95,7 @@ class Logs:
                 trial = trials.trial(conn, wanted.trial_id)
             else:
                 trial = trials.trial_of_task(conn, wanted.task_id)
-        return trial is None or trial.state in trials.TERMINAL
+        return trial is None or trial.state in TERMINAL
 
     def _write(self) -> None:
         while True:
@@ -149,7 +148,7 @@ class TaskOutput:
             rank_id=rank,
             timestamp="",
             level=None,
-            source=TASK_SOURCE,
+            source=LogSource.TASK,
             stdtype="stdout",
             log="",
         )
@@ -174,7 +173,7 @@ class TaskOutput:
         self._logs.put(replace(self._template, timestamp=moment, stdtype=stream, rank_id=rank, level=level, log=log))
 
 
-def parsed(text: str) -> tuple[int | None, str | None, str]:
+def parsed(text: str) -> tuple[int | None, LogLevel | None, str]:
     """Split rank and level off a line, as the original's log shipper does."""
     rank, level = None, None
     found = RANK.fullmatch(text)
@@ -182,11 +181,11 @@ def parsed(text: str) -> tuple[int | None, str | None, str]:
         rank, text = int(found.group(1)), found.group(2)
     found = LEVEL.fullmatch(text)
     if found is not None:
-        level, text = found.groups()
+        level, text = LogLevel(found.group(1)), found.group(2)
     return rank, level, text
 
 
-def master_line(allocation: Allocation, text: str, level: str = "INFO") -> LogLine:
+def master_line(allocation: Allocation, text: str, level: LogLevel = LogLevel.INFO) -> LogLine:
     """Return a line the master itself writes into a trial's log."""
     return LogLine(
         id=0,
@@ -197,7 +196,7 @@ def master_line(allocation: Allocation, text: str, level: str = "INFO") -> LogLi
         rank_id=None,
         timestamp=rfc3339_now(),
         level=level,
-        source=MASTER_SOURCE,
+        source=LogSource.MASTER,
         stdtype="stdout",
         log=text,
     )

@@ -24,6 +24,7 @@ from pdk.determined.store import workspaces
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.models import ModelView, VersionView
 from pdk.determined.store.records import JSON
+from pdk.determined.store.states import CheckpointState
 
 MAX_NAME_CHARACTERS = 255
 
@@ -185,7 +186,7 @@ class Models:
             if model.archived:
                 raise errors.ArchivedModel(f'model "{model.name}" is archived and cannot register new versions.')
             checkpoint = found_checkpoint(conn, uuid).checkpoint
-            if checkpoint.state != "COMPLETED":
+            if checkpoint.state is not CheckpointState.COMPLETED:
                 raise errors.WrongState(
                     f"checkpoint {uuid} is in {checkpoint.state} state. "
                     "checkpoints for model versions must be in a COMPLETED state"

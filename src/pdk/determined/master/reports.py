@@ -19,14 +19,14 @@ from pdk.determined import errors
 from pdk.determined.master import summaries
 from pdk.determined.master.config.experiment import storage_folder
 from pdk.determined.master.signals import Signals
-from pdk.determined.master.transitions import INVALID_HP, Transitions
+from pdk.determined.master.transitions import Transitions
 from pdk.determined.master.users import Identity
 from pdk.determined.store import checkpoints, experiments, metrics, trials
 from pdk.determined.store.records import JSON, Allocation, Experiment, Trial
+from pdk.determined.store.states import CheckpointState, InvalidHp, MetricGroup
 
 UUID = re.compile(r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")
 GROUP = re.compile(r"^[^\0]{1,256}$")
-CHECKPOINT_STATES = ("ACTIVE", "COMPLETED", "ERROR", "DELETED", "PARTIALLY_DELETED")
 RESERVED_METRICS = ("epochs", "batches")
 MAX_STEP = 2**31 - 1
 
@@ -89,7 +89,7 @@ class Reports:
         name = experiment.config["searcher"]["metric"]
         row: dict[str, object] = {
             "averages": averages,
-            "searcher_metric": finite(averages.get(name)) if report.group == metrics.VALIDATION else None,
+            "searcher_metric": finite(averages.get(name)) if report.group == MetricGroup.VALIDATION else None,
         }
         if report.batches is not None:
             row["batches"] = to_json(list(report.batches))
@@ -121,7 +121,7 @@ class Reports:
         """Store a checkpoint of a running trial; raises BadRequest, NoSuchThing, NotAllowed."""
         if not UUID.match(report.uuid):
             raise errors.BadRequest(f"checkpoint uuid {report.uuid[:60]!r} is no UUID")
-        if report.state not in CHECKPOINT_STATES:
+        if report.state not in set(CheckpointState):
             raise errors.BadRequest(f"checkpoint state {report.state!r} is unknown")
         steps = report.metadata.get("steps_completed")
         if not isinstance(steps, int | float) or isinstance(steps, bool) or not 0 <= steps <= MAX_STEP:
@@ -162,7 +162,7 @@ class Reports:
 
     def early_exit(self, caller: Identity, trial_id: int, reason: str) -> None:
         """Note that the harness will exit because of invalid hyperparameters; it is ended if it does not."""
-        if reason not in INVALID_HP:
+        if reason not in set(InvalidHp):
             raise errors.BadRequest(f"unhandled early exit reason: {reason}")
         with self._db.transaction() as conn:
             _reporting_trial(conn, caller, trial_id)

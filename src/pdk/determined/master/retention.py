@@ -13,13 +13,14 @@ from pdk.db.rows import update
 from pdk.determined.store import checkpoints
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.records import Experiment
+from pdk.determined.store.states import WITH_FILES, CheckpointState
 
 ALL_FILES = "*"
 
 
 def unwanted(views: Iterable[CheckpointView], storage: Mapping[str, Any], smaller_is_better: bool) -> set[str]:
     """Return the uuids of the completed checkpoints the policy `storage` does not keep."""
-    candidates = [view for view in views if view.checkpoint.state in ("COMPLETED", "PARTIALLY_DELETED")]
+    candidates = [view for view in views if view.checkpoint.state in WITH_FILES]
     sign = 1 if smaller_is_better else -1
     best = sorted(
         (view for view in candidates if view.searcher_metric is not None),
@@ -51,5 +52,5 @@ def mark_unwanted(conn: sqlite3.Connection, experiment: Experiment) -> list[str]
 
 def mark_deleted(conn: sqlite3.Connection, uuid: str) -> None:
     """Mark one checkpoint as DELETED, its files as to be removed."""
-    changes = {"state": "DELETED", "resources": {}, "size": 0, "removal": ALL_FILES}
+    changes = {"state": CheckpointState.DELETED, "resources": {}, "size": 0, "removal": ALL_FILES}
     update(conn, "checkpoints", ("uuid", uuid), changes)

@@ -18,10 +18,11 @@ from pdk.determined.master.launch import CannotLaunch, Launch, RunFolders, rank_
 from pdk.determined.master.logs import Logs, TaskOutput
 from pdk.determined.master.settings import MasterSettings
 from pdk.determined.master.signals import Signals
-from pdk.determined.master.transitions import INVALID_HP, Exit, Tokens, Transitions
+from pdk.determined.master.transitions import Exit, Tokens, Transitions
 from pdk.determined.store import checkpoints, experiments, identity, logs, trials
 from pdk.determined.store.files import ModelDefinitions
 from pdk.determined.store.records import Allocation, Trial
+from pdk.determined.store.states import TERMINAL, TERMINAL_OF, LifeState
 from pdk.process.child import Child, Launcher, namespaces_available, reap_leftovers
 from pdk.reconcile.loop import Reconciler
 
@@ -121,7 +122,7 @@ class TrialLoop:
         with self._db.read() as conn:
             trial = trials.trial(conn, trial_id)
             allocation = trials.open_allocation(conn, trial_id)
-        if trial is None or (allocation is None and trial.state in trials.TERMINAL):
+        if trial is None or (allocation is None and trial.state in TERMINAL):
             return None
         if allocation is None:
             return self._without_allocation(trial)
@@ -135,9 +136,9 @@ class TrialLoop:
         return self._steer(trial, allocation, run)
 
     def _without_allocation(self, trial: Trial) -> float | None:
-        if trial.state in trials.STOPPING:
+        if trial.state in TERMINAL_OF:
             self._transitions.stop_without_allocation(trial.id)
-        elif trial.state == "ACTIVE" and not self._draining:
+        elif trial.state is LifeState.ACTIVE and not self._draining:
             opened = self._transitions.open_allocation(trial.id, self._settings.slots)
             if opened is not None:
                 self._begin(*opened)
@@ -189,9 +190,9 @@ class TrialLoop:
 
     def _steer(self, trial: Trial, allocation: Allocation, run: Run) -> float | None:
         """Bring a running process nearer to what is wanted; return seconds until something is due."""
-        if trial.state in ("STOPPING_KILLED", "STOPPING_ERROR", "STOPPING_COMPLETED"):
+        if trial.state in TERMINAL_OF and trial.state is not LifeState.STOPPING_CANCELED:
             return self._kill(run, "trial killed")
-        if trial.early_exit in INVALID_HP and trial.early_exit_at is not None:
+        if trial.early_exit_at is not None:
             due = from_rfc3339(trial.early_exit_at) + datetime.timedelta(seconds=self._settings.invalid_hp_grace)
             return _until(due) or self._kill(run, "timeout after user initiated early exit")
         reason = self._preemption_reason(trial)
@@ -203,9 +204,9 @@ class TrialLoop:
         return _until(from_rfc3339(allocation.preempt_deadline)) or self._kill(run, "preemption timeout")
 
     def _preemption_reason(self, trial: Trial) -> str | None:
-        if trial.state == "PAUSED":
+        if trial.state is LifeState.PAUSED:
             return "experiment paused"
-        if trial.state == "STOPPING_CANCELED":
+        if trial.state is LifeState.STOPPING_CANCELED:
             return "experiment canceled"
         return "the master is stopping" if self._draining else None
 

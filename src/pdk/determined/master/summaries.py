@@ -7,7 +7,9 @@ Only metrics whose every value is a number have min to sum; NaN and the infiniti
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-KEYS = {"training": "avg_metrics", "validation": "validation_metrics"}
+from pdk.determined.store.states import MetricGroup
+
+KEYS: dict[str, str] = {MetricGroup.TRAINING: "avg_metrics", MetricGroup.VALIDATION: "validation_metrics"}
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 
 

@@ -21,17 +21,11 @@ from pdk.determined.master.logs import master_line
 from pdk.determined.master.signals import Signals
 from pdk.determined.master.users import end_allocation_sessions, new_session
 from pdk.determined.store import checkpoints, experiments, logs, metrics, trials
-from pdk.determined.store.records import Allocation, Experiment, LogLine, Trial
+from pdk.determined.store.records import Allocation, Experiment, Trial
+from pdk.determined.store.states import TERMINAL, TERMINAL_OF, AllocationState, LifeState, LogLevel
 
 DEFAULT_PREEMPTION_SECONDS = 3600
-TERMINAL_OF = {
-    "STOPPING_COMPLETED": "COMPLETED",
-    "STOPPING_CANCELED": "CANCELED",
-    "STOPPING_KILLED": "CANCELED",
-    "STOPPING_ERROR": "ERROR",
-}
 T = TypeVar("T")
-INVALID_HP = ("EXITED_REASON_INVALID_HP", "EXITED_REASON_INIT_INVALID_HP")
 TAIL_LINES = 50
 
 
@@ -65,20 +59,20 @@ class Transitions:
     def advance_experiment(self, conn: sqlite3.Connection, experiment_id: int) -> None:
         """Create the trials that may run now; finish the experiment when all that it wanted have ended."""
         experiment = experiments.experiment(conn, experiment_id)
-        if experiment is None or experiment.state in experiments.TERMINAL or experiment.state == "DELETING":
+        if experiment is None or experiment.state in (*TERMINAL, LifeState.DELETING):
             return
         all_trials = trials.of_experiment(conn, experiment_id)
-        if experiment.state in ("ACTIVE", "PAUSED"):
+        if experiment.state in (LifeState.ACTIVE, LifeState.PAUSED):
             self._create_trials(conn, experiment, all_trials)
             all_trials = trials.of_experiment(conn, experiment_id)
-        if all(trial.state in trials.TERMINAL for trial in all_trials):
+        if all(trial.state in TERMINAL for trial in all_trials):
             self._finish_experiment(conn, experiment, all_trials)
 
     def _create_trials(self, conn: sqlite3.Connection, experiment: Experiment, present: Sequence[Trial]) -> None:
         wanted = search.total(experiment.config)
         if experiment.config["searcher"]["name"] == "random":
-            wanted += min(wanted, sum(trial.early_exit in INVALID_HP for trial in present))
-        open_count = sum(trial.state not in trials.TERMINAL for trial in present)
+            wanted += min(wanted, sum(trial.early_exit is not None for trial in present))
+        open_count = sum(trial.state not in TERMINAL for trial in present)
         room = min(search.concurrent(experiment.config) - open_count, wanted - len(present))
         for index in range(len(present), len(present) + room):
             create = search.nth(experiment.config, index)
@@ -102,8 +96,8 @@ class Transitions:
 
     def _finish_experiment(self, conn: sqlite3.Connection, experiment: Experiment, ended: Sequence[Trial]) -> None:
         states = {trial.state for trial in ended}
-        state = TERMINAL_OF.get(experiment.state) or "COMPLETED"
-        if experiment.state not in TERMINAL_OF and states in ({"ERROR"}, {"CANCELED"}):
+        state = TERMINAL_OF.get(experiment.state, LifeState.COMPLETED)
+        if experiment.state not in TERMINAL_OF and states in ({LifeState.ERROR}, {LifeState.CANCELED}):
             state = states.pop()
         failed = [trial for trial in ended if trial.reason]
         reason = f"trial {failed[0].id}: {failed[0].reason}" if failed else None
@@ -118,14 +112,14 @@ class Transitions:
         for uuid in retention.mark_unwanted(conn, experiment):
             self._db.after_commit(functools.partial(self._signals.wake_chores, f"checkpoint/{uuid}"))
 
-    def set_trial_state(self, conn: sqlite3.Connection, trial: Trial, state: str) -> None:
+    def set_trial_state(self, conn: sqlite3.Connection, trial: Trial, state: LifeState) -> None:
         """Record what is wanted of a trial that has not ended; less severe wishes do not undo a stop."""
-        if trial.state in trials.TERMINAL or trial.state == state:
+        if trial.state in TERMINAL or trial.state == state:
             return
-        if trial.state in trials.STOPPING and (state not in trials.STOPPING or trial.state == "STOPPING_KILLED"):
+        if trial.state in TERMINAL_OF and (state not in TERMINAL_OF or trial.state is LifeState.STOPPING_KILLED):
             return
         changes: dict[str, object] = {"state": state}
-        if state == "ACTIVE":
+        if state is LifeState.ACTIVE:
             changes["queued_at"] = rfc3339_now()
         update(conn, "trials", ("id", trial.id), changes)
         self._wake_after_commit(trial.id)
@@ -157,7 +151,12 @@ class Transitions:
     def mark_running(self, trial: Trial, allocation: Allocation) -> None:
         """Record that the allocation's process has been started."""
         with self._db.transaction() as conn:
-            update(conn, "allocations", ("id", allocation.id), {"state": "RUNNING", "started_at": rfc3339_now()})
+            update(
+                conn,
+                "allocations",
+                ("id", allocation.id),
+                {"state": AllocationState.RUNNING, "started_at": rfc3339_now()},
+            )
             self._log(conn, allocation, f"Resources for {_title(trial)} have started")
             self._db.after_commit(self._signals.tasks.notify)
 
@@ -194,7 +193,7 @@ class Transitions:
                 return
             text, level = _exit_text(allocation, exit_)
             changes = {
-                "state": "TERMINATED",
+                "state": AllocationState.TERMINATED,
                 "ended_at": rfc3339_now(),
                 "exit_code": exit_.code,
                 "exit_reason": text,
@@ -211,15 +210,16 @@ class Transitions:
     def _after_exit(self, conn: sqlite3.Connection, trial: Trial, allocation: Allocation, exit_: Exit) -> None:
         failed = exit_.code != 0 and not exit_.lost and allocation.kill_reason is None
         if trial.state in TERMINAL_OF:
-            canceled_in_failure = trial.state == "STOPPING_CANCELED" and failed
-            state = "ERROR" if canceled_in_failure else TERMINAL_OF[trial.state]
+            canceled_in_failure = trial.state is LifeState.STOPPING_CANCELED and failed
+            state = LifeState.ERROR if canceled_in_failure else TERMINAL_OF[trial.state]
             self.finish_trial(conn, trial, state, _why(conn, allocation, exit_) if failed else None)
-        elif trial.early_exit in INVALID_HP:
-            self.finish_trial(conn, trial, "COMPLETED", f"invalid hyperparameters: {_last_line(conn, allocation)}")
+        elif trial.early_exit is not None:
+            reason = f"invalid hyperparameters: {_last_line(conn, allocation)}"
+            self.finish_trial(conn, trial, LifeState.COMPLETED, reason)
         elif failed:
             self._count_failure(conn, trial, allocation, exit_)
         elif exit_.code == 0 and not allocation.preempt_acked:
-            self.finish_trial(conn, trial, "COMPLETED", None)
+            self.finish_trial(conn, trial, LifeState.COMPLETED, None)
         else:
             update(conn, "trials", ("id", trial.id), {"queued_at": rfc3339_now(), "runner_state": ""})
 
@@ -228,12 +228,12 @@ class Transitions:
         restarts, allowed = trial.restarts + 1, experiment.config["max_restarts"]
         update(conn, "trials", ("id", trial.id), {"restarts": restarts})
         if exit_.fatal or restarts > allowed:
-            self.finish_trial(conn, trial, "ERROR", _why(conn, allocation, exit_))
+            self.finish_trial(conn, trial, LifeState.ERROR, _why(conn, allocation, exit_))
             return
-        self._log(conn, allocation, f"trial failed (restart {restarts}/{allowed})", "WARNING")
+        self._log(conn, allocation, f"trial failed (restart {restarts}/{allowed})", LogLevel.WARNING)
         update(conn, "trials", ("id", trial.id), {"queued_at": rfc3339_now(), "runner_state": ""})
 
-    def finish_trial(self, conn: sqlite3.Connection, trial: Trial, state: str, reason: str | None) -> None:
+    def finish_trial(self, conn: sqlite3.Connection, trial: Trial, state: LifeState, reason: str | None) -> None:
         """Put a trial into a terminal state and let its experiment go on or end."""
         changes: dict[str, object] = {
             "state": state,
@@ -241,7 +241,7 @@ class Transitions:
             "runner_state": "",
             "reason": reason,
         }
-        if state == "COMPLETED":
+        if state is LifeState.COMPLETED:
             changes["progress"] = 1.0
         update(conn, "trials", ("id", trial.id), changes)
         self.advance_experiment(conn, trial.experiment_id)
@@ -255,9 +255,10 @@ class Transitions:
             if trial.state in TERMINAL_OF and trials.open_allocation(conn, trial_id) is None:
                 self.finish_trial(conn, trial, TERMINAL_OF[trial.state], None)
 
-    def _log(self, conn: sqlite3.Connection, allocation: Allocation, text: str, level: str = "INFO") -> None:
-        lines: list[LogLine] = [master_line(allocation, text, level)]
-        logs.append(conn, lines)
+    def _log(
+        self, conn: sqlite3.Connection, allocation: Allocation, text: str, level: LogLevel = LogLevel.INFO
+    ) -> None:
+        logs.append(conn, [master_line(allocation, text, level)])
         self._db.after_commit(self._signals.logs.notify)
 
     def _wake_after_commit(self, trial_id: int) -> None:
@@ -272,7 +273,7 @@ def _allocation_row(trial: Trial, run_id: int, steps: int) -> dict[str, object]:
         "task_id": trial.task_id,
         "run_id": run_id,
         "container_id": new_uuid(),
-        "state": "STARTING",
+        "state": AllocationState.STARTING,
         "resumed_at": steps,
         "registered_at": rfc3339_now(),
     }
@@ -282,19 +283,19 @@ def _title(trial: Trial) -> str:
     return f"Trial {trial.id} (Experiment {trial.experiment_id})"
 
 
-def _exit_text(allocation: Allocation, exit_: Exit) -> tuple[str, str]:
+def _exit_text(allocation: Allocation, exit_: Exit) -> tuple[str, LogLevel]:
     """Return what the original says about an exit, and the level it says it with."""
     if exit_.lost:
-        return exit_.detail or "the master went down while the allocation was running", "WARNING"
+        return exit_.detail or "the master went down while the allocation was running", LogLevel.WARNING
     if exit_.code == 0:
-        return "resources exited successfully with a zero exit code", "INFO"
+        return "resources exited successfully with a zero exit code", LogLevel.INFO
     if allocation.kill_reason is not None:
-        return "resources were killed", "INFO"
+        return "resources were killed", LogLevel.INFO
     if exit_.code is None:
-        return f"task failed without an associated exit code: {exit_.detail}", "ERROR"
+        return f"task failed without an associated exit code: {exit_.detail}", LogLevel.ERROR
     code = exit_code(exit_.code)
     detail = exit_.detail or f"container failed with non-zero exit code: {code}"
-    return f"resources failed with non-zero exit code: {detail} (exit code {code})", "ERROR"
+    return f"resources failed with non-zero exit code: {detail} (exit code {code})", LogLevel.ERROR
 
 
 def _ending(allocation: Allocation, exit_: Exit) -> str:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pdk.db.database import Database
 from pdk.determined import errors
@@ -14,6 +14,7 @@ from pdk.determined.store import experiments as experiment_rows
 from pdk.determined.store import trials as store
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.records import Checkpoint, Metrics
+from pdk.determined.store.states import CheckpointState, LifeState, MetricGroup, WorkloadKind
 from pdk.determined.store.trials import TrialView
 
 BATCH = 500
@@ -33,7 +34,7 @@ class TrialDetail:
 class Workload:
     """One row of a trial's history: a training or validation report, or a checkpoint."""
 
-    kind: Literal["training", "validation", "checkpoint"]
+    kind: WorkloadKind
     total_batches: int
     report: Metrics | None = None
     checkpoint: Checkpoint | None = None
@@ -83,19 +84,21 @@ class Trials:
     def kill(self, trial_id: int) -> None:
         """End a trial at once; nothing when it has ended. Raises NoSuchThing."""
         with self._db.transaction() as conn:
-            self._transitions.set_trial_state(conn, _found(conn, trial_id).trial, "STOPPING_KILLED")
+            self._transitions.set_trial_state(conn, _found(conn, trial_id).trial, LifeState.STOPPING_KILLED)
 
     def workloads(self, trial_id: int, kinds: Sequence[str], descending: bool, page: Page) -> Paged[Workload]:
         """Return one page of a trial's history by step; `kinds` empty means all three. Raises NoSuchThing."""
         with self._db.read() as conn:
             _found(conn, trial_id)
-            reports = metrics.of_trial(conn, trial_id, (metrics.TRAINING, metrics.VALIDATION))
+            reports = metrics.of_trial(conn, trial_id, tuple(MetricGroup))
             saved = checkpoints.views(conn, trial_id=trial_id)
-        rows = [_reported(report) for report in reports]
-        rows += [Workload("checkpoint", v.checkpoint.steps_completed, checkpoint=v.checkpoint) for v in saved]
+        rows = [Workload(WorkloadKind(each.metric_group), each.total_batches, report=each) for each in reports]
+        rows += [
+            Workload(WorkloadKind.CHECKPOINT, v.checkpoint.steps_completed, checkpoint=v.checkpoint) for v in saved
+        ]
         rows = [row for row in rows if not kinds or row.kind in kinds]
-        order = {"training": 0, "validation": 1, "checkpoint": 2}
-        return paged(sorted(rows, key=lambda row: (row.total_batches, order[row.kind]), reverse=descending), page)
+        order = list(WorkloadKind).index
+        return paged(sorted(rows, key=lambda row: (row.total_batches, order(row.kind)), reverse=descending), page)
 
     def metrics(self, trial_ids: Sequence[int], groups: Sequence[str]) -> Iterator[list[Metrics]]:
         """Yield the valid reports of trials in batches, by trial and step; raises NoSuchThing before the first."""
@@ -118,7 +121,9 @@ def _found(conn: sqlite3.Connection, trial_id: int) -> TrialView:
 
 def _detail(conn: sqlite3.Connection, view: TrialView) -> TrialDetail:
     trial_id = view.trial.id
-    candidates = [v for v in checkpoints.views(conn, trial_id=trial_id) if v.checkpoint.state == "COMPLETED"]
+    candidates = [
+        v for v in checkpoints.views(conn, trial_id=trial_id) if v.checkpoint.state is CheckpointState.COMPLETED
+    ]
     best = _best_checkpoint(candidates, view.smaller_is_better)
     return TrialDetail(
         view,
@@ -132,11 +137,6 @@ def _best_checkpoint(views: Sequence[CheckpointView], smaller_is_better: bool) -
     sign = 1 if smaller_is_better else -1
     scored = [(sign * view.searcher_metric, view) for view in views if view.searcher_metric is not None]
     return min(scored, key=lambda pair: pair[0])[1].checkpoint if scored else None
-
-
-def _reported(report: Metrics) -> Workload:
-    kind: Literal["training", "validation"] = "training" if report.metric_group == metrics.TRAINING else "validation"
-    return Workload(kind, report.total_batches, report=report)
 
 
 def _in_states(view: TrialView, states: Sequence[str]) -> bool:

@@ -1,12 +1,12 @@
 """Queries on checkpoints, joined with the metrics of their step: a checkpoint may be reported before its validation."""
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pdk.db.rows import decode, fetch, fetch_one
+from pdk.db.rows import fetch, fetch_one
 from pdk.determined.store.records import JSON, Checkpoint
+from pdk.determined.store.states import CheckpointState, MetricGroup
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class CheckpointView:
     searcher_metric: float | None
 
 
-VIEW = """
+VIEW = f"""
 SELECT checkpoints.*, trials.experiment_id AS experiment_id, trials.hparams AS hparams,
     experiments.config AS config, validation.averages AS validation, training.averages AS training,
     validation.searcher_metric AS searcher_metric
@@ -30,9 +30,9 @@ FROM checkpoints
     JOIN trials ON trials.id = checkpoints.trial_id
     JOIN experiments ON experiments.id = trials.experiment_id
     LEFT JOIN metrics AS validation ON validation.trial_id = checkpoints.trial_id AND validation.archived = 0
-        AND validation.metric_group = 'validation' AND validation.total_batches = checkpoints.steps_completed
+        AND validation.metric_group = '{MetricGroup.VALIDATION}' AND validation.total_batches = checkpoints.steps_completed
     LEFT JOIN metrics AS training ON training.trial_id = checkpoints.trial_id AND training.archived = 0
-        AND training.metric_group = 'training' AND training.total_batches = checkpoints.steps_completed
+        AND training.metric_group = '{MetricGroup.TRAINING}' AND training.total_batches = checkpoints.steps_completed
 """
 
 
@@ -43,22 +43,21 @@ def checkpoint(conn: sqlite3.Connection, uuid: str) -> Checkpoint | None:
 
 def view(conn: sqlite3.Connection, uuid: str) -> CheckpointView | None:
     """Return the checkpoint with this uuid and the training it comes from."""
-    row = conn.execute(f"{VIEW} WHERE checkpoints.uuid = ?", (uuid,)).fetchone()
-    return None if row is None else _view(row)
+    return fetch_one(conn, CheckpointView, f"{VIEW} WHERE checkpoints.uuid = ?", uuid)
 
 
 def views(conn: sqlite3.Connection, *, experiment_id: int = 0, trial_id: int = 0) -> list[CheckpointView]:
     """Return the checkpoints of an experiment or of a trial, oldest first."""
     column, key = ("trials.experiment_id", experiment_id) if experiment_id else ("checkpoints.trial_id", trial_id)
-    rows = conn.execute(f"{VIEW} WHERE {column} = ? ORDER BY checkpoints.report_time, checkpoints.uuid", (key,))
-    return [_view(row) for row in rows]
+    order = "ORDER BY checkpoints.report_time, checkpoints.uuid"
+    return fetch(conn, CheckpointView, f"{VIEW} WHERE {column} = ? {order}", key)
 
 
 def latest(conn: sqlite3.Connection, trial_id: int) -> Checkpoint | None:
     """Return the completed checkpoint of a trial with the most steps."""
-    query = """SELECT * FROM checkpoints WHERE trial_id = ? AND state = 'COMPLETED'
+    query = """SELECT * FROM checkpoints WHERE trial_id = ? AND state = ?
         ORDER BY steps_completed DESC, report_time DESC LIMIT 1"""
-    return fetch_one(conn, Checkpoint, query, trial_id)
+    return fetch_one(conn, Checkpoint, query, trial_id, CheckpointState.COMPLETED)
 
 
 def registered(conn: sqlite3.Connection, uuids: Sequence[str]) -> list[str]:
@@ -78,19 +77,3 @@ def warm_start_sources(conn: sqlite3.Connection) -> set[str]:
 def to_remove(conn: sqlite3.Connection) -> list[Checkpoint]:
     """Return the checkpoints with files still to be removed."""
     return fetch(conn, Checkpoint, "SELECT * FROM checkpoints WHERE removal IS NOT NULL")
-
-
-def _view(row: sqlite3.Row) -> CheckpointView:
-    return CheckpointView(
-        checkpoint=decode(Checkpoint, row),
-        experiment_id=row["experiment_id"],
-        config=json.loads(row["config"]),
-        hparams=json.loads(row["hparams"]),
-        validation=_optional(row["validation"]),
-        training=_optional(row["training"]),
-        searcher_metric=row["searcher_metric"],
-    )
-
-
-def _optional(text: str | None) -> JSON | None:
-    return None if text is None else json.loads(text)

@@ -4,10 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pdk.db.rows import decode, fetch, fetch_one
+from pdk.db.rows import fetch, fetch_one
 from pdk.determined.store.records import Experiment
-
-TERMINAL = ("COMPLETED", "CANCELED", "ERROR", "DELETED")
+from pdk.determined.store.states import AllocationState, CheckpointState, LifeState, MetricGroup
 
 
 @dataclass(frozen=True)
@@ -15,7 +14,7 @@ class ExperimentView:
     """An experiment with what its answers show beside the row; `shown_state` refines ACTIVE by its allocations."""
 
     experiment: Experiment
-    shown_state: str
+    shown_state: LifeState
     username: str
     owner_display_name: str
     project_name: str
@@ -63,16 +62,17 @@ class _Where:
         return " WHERE " + " AND ".join(self.clauses) if self.clauses else ""
 
 
-SHOWN_STATE = """
-CASE WHEN experiments.state != 'ACTIVE' THEN experiments.state ELSE coalesce((
+SHOWN_STATE = f"""
+CASE WHEN experiments.state != '{LifeState.ACTIVE}' THEN experiments.state ELSE coalesce((
     SELECT allocations.state FROM allocations JOIN trials ON trials.id = allocations.trial_id
     WHERE trials.experiment_id = experiments.id AND allocations.ended_at IS NULL
-    ORDER BY allocations.state = 'RUNNING' DESC LIMIT 1), 'QUEUED') END
+    ORDER BY allocations.state = '{AllocationState.RUNNING}' DESC LIMIT 1), '{LifeState.QUEUED}') END
 """
 
-BEST = """
-SELECT {what} FROM metrics JOIN trials ON trials.id = metrics.trial_id JOIN experiments AS own ON own.id = experiment_id
-WHERE own.id = experiments.id AND metric_group = 'validation' AND metrics.archived = 0 AND searcher_metric IS NOT NULL
+BEST = f"""
+SELECT {{what}} FROM metrics JOIN trials ON trials.id = metrics.trial_id JOIN experiments AS own ON own.id = experiment_id
+WHERE own.id = experiments.id AND metric_group = '{MetricGroup.VALIDATION}' AND metrics.archived = 0
+    AND searcher_metric IS NOT NULL
 ORDER BY searcher_metric * CASE WHEN json_extract(own.config, '$.searcher.smaller_is_better') THEN 1 ELSE -1 END
 LIMIT 1
 """
@@ -83,13 +83,13 @@ SELECT experiments.*, {SHOWN_STATE} AS shown_state,
     projects.name AS project_name, projects.user_id AS project_owner_id,
     workspaces.id AS workspace_id, workspaces.name AS workspace_name,
     (projects.archived OR workspaces.archived) AS parent_archived,
-    (SELECT group_concat(id) FROM trials WHERE experiment_id = experiments.id) AS trial_ids,
+    (SELECT json_group_array(id) FROM (SELECT id FROM trials WHERE experiment_id = experiments.id ORDER BY id)) AS trial_ids,
     (SELECT count(*) FROM trials WHERE experiment_id = experiments.id) AS num_trials,
     (SELECT coalesce(sum(progress), 0) FROM trials WHERE experiment_id = experiments.id) AS progress_sum,
     (SELECT count(*) FROM checkpoints JOIN trials ON trials.id = checkpoints.trial_id
-        WHERE trials.experiment_id = experiments.id AND checkpoints.state != 'DELETED') AS checkpoint_count,
+        WHERE trials.experiment_id = experiments.id AND checkpoints.state != '{CheckpointState.DELETED}') AS checkpoint_count,
     (SELECT coalesce(sum(size), 0) FROM checkpoints JOIN trials ON trials.id = checkpoints.trial_id
-        WHERE trials.experiment_id = experiments.id AND checkpoints.state != 'DELETED') AS checkpoint_size,
+        WHERE trials.experiment_id = experiments.id AND checkpoints.state != '{CheckpointState.DELETED}') AS checkpoint_size,
     ({BEST.format(what="trials.id")}) AS best_trial_id,
     ({BEST.format(what="searcher_metric")}) AS best_metric
 FROM experiments
@@ -124,8 +124,7 @@ def experiment(conn: sqlite3.Connection, experiment_id: int) -> Experiment | Non
 
 def view(conn: sqlite3.Connection, experiment_id: int) -> ExperimentView | None:
     """Return the experiment with this id and what answers show beside it."""
-    row = conn.execute(f"{VIEW} WHERE experiments.id = ?", (experiment_id,)).fetchone()
-    return None if row is None else _view(row)
+    return fetch_one(conn, ExperimentView, f"{VIEW} WHERE experiments.id = ?", experiment_id)
 
 
 def count(conn: sqlite3.Connection, wanted: ExperimentFilter) -> int:
@@ -143,13 +142,12 @@ def views(
     where = _where(wanted)
     direction = "DESC" if descending else "ASC"
     order = f"ORDER BY {SORT_COLUMNS[sort]} {direction}, experiments.id {direction} LIMIT ? OFFSET ?"
-    rows = conn.execute(f"{VIEW} {where.sql()} {order}", [*where.arguments, limit, offset])
-    return [_view(row) for row in rows]
+    return fetch(conn, ExperimentView, f"{VIEW} {where.sql()} {order}", *where.arguments, limit, offset)
 
 
 def unfinished_deletions(conn: sqlite3.Connection) -> list[Experiment]:
     """Return the experiments whose deletion was asked for and is not done."""
-    return fetch(conn, Experiment, "SELECT * FROM experiments WHERE state = 'DELETING'")
+    return fetch(conn, Experiment, "SELECT * FROM experiments WHERE state = ?", LifeState.DELETING)
 
 
 def definition_in_use(conn: sqlite3.Connection, digest: str) -> bool:
@@ -177,23 +175,3 @@ def _where(wanted: ExperimentFilter) -> _Where:
     if wanted.project_id:
         where.add("experiments.project_id = ?", wanted.project_id)
     return where
-
-
-def _view(row: sqlite3.Row) -> ExperimentView:
-    return ExperimentView(
-        experiment=decode(Experiment, row),
-        shown_state=row["shown_state"],
-        username=row["username"],
-        owner_display_name=row["owner_display_name"],
-        project_name=row["project_name"],
-        project_owner_id=row["project_owner_id"],
-        workspace_id=row["workspace_id"],
-        workspace_name=row["workspace_name"],
-        parent_archived=bool(row["parent_archived"]),
-        trial_ids=sorted(int(i) for i in row["trial_ids"].split(",")) if row["trial_ids"] else [],
-        progress_sum=row["progress_sum"],
-        checkpoint_count=row["checkpoint_count"],
-        checkpoint_size=row["checkpoint_size"],
-        best_trial_id=row["best_trial_id"],
-        best_metric=row["best_metric"],
-    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pdk.db.rows import fetch
 from pdk.determined.store.records import LogLine
+from pdk.determined.store.states import LogSource
 
 COLUMNS = (
     "task_id",
@@ -61,9 +62,9 @@ def read(
 
 def tail(conn: sqlite3.Connection, allocation_id: str, trial_id: int, count: int) -> list[str]:
     """Return the last lines an allocation's own process wrote, oldest first."""
-    query = """SELECT log FROM task_logs WHERE trial_id = ? AND allocation_id = ? AND source != 'master'
+    query = """SELECT log FROM task_logs WHERE trial_id = ? AND allocation_id = ? AND source != ?
         ORDER BY id DESC LIMIT ?"""
-    return [row[0] for row in conn.execute(query, (trial_id, allocation_id, count))][::-1]
+    return [row[0] for row in conn.execute(query, (trial_id, allocation_id, LogSource.MASTER, count))][::-1]
 
 
 def distinct(conn: sqlite3.Connection, wanted: LogFilter, column: str) -> list[str | int]:

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 from pdk.db.rows import fetch, fetch_one
 from pdk.determined.store.records import Metrics
-
-VALIDATION = "validation"
-TRAINING = "training"
+from pdk.determined.store.states import MetricGroup
 
 
 def at_step(conn: sqlite3.Connection, trial_id: int, group: str, total_batches: int) -> Metrics | None:
@@ -56,23 +54,23 @@ def largest_step(conn: sqlite3.Connection, trial_id: int) -> int:
 
 def latest_validation(conn: sqlite3.Connection, trial_id: int) -> Metrics | None:
     """Return the validation with the most steps."""
-    query = """SELECT * FROM metrics WHERE trial_id = ? AND metric_group = 'validation' AND archived = 0
+    query = """SELECT * FROM metrics WHERE trial_id = ? AND metric_group = ? AND archived = 0
         ORDER BY total_batches DESC LIMIT 1"""
-    return fetch_one(conn, Metrics, query, trial_id)
+    return fetch_one(conn, Metrics, query, trial_id, MetricGroup.VALIDATION)
 
 
 def best_validation(conn: sqlite3.Connection, trial_id: int, smaller_is_better: bool) -> Metrics | None:
     """Return the validation with the best searcher metric; the earlier one of equals."""
     direction = "ASC" if smaller_is_better else "DESC"
-    query = f"""SELECT * FROM metrics WHERE trial_id = ? AND metric_group = 'validation' AND archived = 0
+    query = f"""SELECT * FROM metrics WHERE trial_id = ? AND metric_group = ? AND archived = 0
         AND searcher_metric IS NOT NULL ORDER BY searcher_metric {direction}, total_batches LIMIT 1"""
-    return fetch_one(conn, Metrics, query, trial_id)
+    return fetch_one(conn, Metrics, query, trial_id, MetricGroup.VALIDATION)
 
 
 def best_of_experiment(conn: sqlite3.Connection, experiment_id: int, smaller_is_better: bool) -> float | None:
     """Return the best searcher metric over all trials of an experiment."""
     function = "min" if smaller_is_better else "max"
     query = f"""SELECT {function}(searcher_metric) FROM metrics JOIN trials ON trials.id = metrics.trial_id
-        WHERE trials.experiment_id = ? AND metric_group = 'validation' AND metrics.archived = 0"""
-    value = conn.execute(query, (experiment_id,)).fetchone()[0]
+        WHERE trials.experiment_id = ? AND metric_group = ? AND metrics.archived = 0"""
+    value = conn.execute(query, (experiment_id, MetricGroup.VALIDATION)).fetchone()[0]
     return None if value is None else float(value)

@@ -1,10 +1,12 @@
 """Rows of the master's tables as frozen dataclasses, read and written by `pdk.db.rows`.
 
-`state` holds the original's names without the `STATE_` prefix. Times are RFC 3339 text.
+Times are RFC 3339 text.
 """
 
 from dataclasses import dataclass
 from typing import Any
+
+from pdk.determined.store.states import AllocationState, CheckpointState, InvalidHp, LifeState, LogLevel
 
 JSON = dict[str, Any]
 
@@ -61,7 +63,7 @@ class Experiment:
     owner_id: int
     parent_id: int | None
     job_id: str
-    state: str
+    state: LifeState
     archived: bool
     name: str
     description: str | None
@@ -87,7 +89,7 @@ class Trial:
     task_id: str
     seed: int
     hparams: JSON
-    state: str
+    state: LifeState
     restarts: int
     run_id: int
     runner_state: str
@@ -97,7 +99,7 @@ class Trial:
     end_time: str | None
     total_batches: int
     warm_start: str | None
-    early_exit: str | None
+    early_exit: InvalidHp | None
     early_exit_at: str | None
     summary: JSON
     reason: str | None
@@ -112,7 +114,7 @@ class Allocation:
     task_id: str
     run_id: int
     container_id: str
-    state: str
+    state: AllocationState
     resumed_at: int
     registered_at: str
     started_at: str | None
@@ -152,7 +154,7 @@ class Checkpoint:
     trial_id: int
     task_id: str
     allocation_id: str
-    state: str
+    state: CheckpointState
     report_time: str
     steps_completed: int
     resources: dict[str, int]
@@ -208,7 +210,7 @@ class LogLine:
     container_id: str | None
     rank_id: int | None
     timestamp: str
-    level: str | None
+    level: LogLevel | None
     source: str | None
     stdtype: str | None
     log: str

@@ -3,11 +3,9 @@
 import sqlite3
 from dataclasses import dataclass
 
-from pdk.db.rows import decode, fetch, fetch_one
+from pdk.db.rows import fetch, fetch_one
 from pdk.determined.store.records import Allocation, Trial
-
-TERMINAL = ("COMPLETED", "CANCELED", "ERROR")
-STOPPING = ("STOPPING_COMPLETED", "STOPPING_CANCELED", "STOPPING_KILLED", "STOPPING_ERROR")
+from pdk.determined.store.states import TERMINAL, CheckpointState, LifeState
 
 
 @dataclass(frozen=True)
@@ -15,26 +13,24 @@ class TrialView:
     """A trial with what its answers show beside the row; `shown_state` refines ACTIVE by its allocation."""
 
     trial: Trial
-    shown_state: str
+    shown_state: LifeState
     max_restarts: int
     smaller_is_better: bool
-    searcher_metric: str
     checkpoint_count: int
     checkpoint_size: int
 
 
-VIEW = """
+VIEW = f"""
 SELECT trials.*,
-    CASE WHEN trials.state != 'ACTIVE' THEN trials.state ELSE coalesce((
+    CASE WHEN trials.state != '{LifeState.ACTIVE}' THEN trials.state ELSE coalesce((
         SELECT allocations.state FROM allocations
-        WHERE allocations.trial_id = trials.id AND allocations.ended_at IS NULL), 'QUEUED') END AS shown_state,
+        WHERE allocations.trial_id = trials.id AND allocations.ended_at IS NULL), '{LifeState.QUEUED}') END AS shown_state,
     json_extract(experiments.config, '$.max_restarts') AS max_restarts,
     json_extract(experiments.config, '$.searcher.smaller_is_better') AS smaller_is_better,
-    json_extract(experiments.config, '$.searcher.metric') AS metric_name,
-    (SELECT count(*) FROM checkpoints WHERE trial_id = trials.id AND checkpoints.state != 'DELETED')
-        AS checkpoint_count,
-    (SELECT coalesce(sum(size), 0) FROM checkpoints WHERE trial_id = trials.id AND checkpoints.state != 'DELETED')
-        AS checkpoint_size
+    (SELECT count(*) FROM checkpoints
+        WHERE trial_id = trials.id AND checkpoints.state != '{CheckpointState.DELETED}') AS checkpoint_count,
+    (SELECT coalesce(sum(size), 0) FROM checkpoints
+        WHERE trial_id = trials.id AND checkpoints.state != '{CheckpointState.DELETED}') AS checkpoint_size
 FROM trials JOIN experiments ON experiments.id = trials.experiment_id
 """
 
@@ -51,14 +47,12 @@ def trial_of_task(conn: sqlite3.Connection, task_id: str) -> Trial | None:
 
 def view(conn: sqlite3.Connection, trial_id: int) -> TrialView | None:
     """Return the trial with this id and what answers show beside it."""
-    row = conn.execute(f"{VIEW} WHERE trials.id = ?", (trial_id,)).fetchone()
-    return None if row is None else _view(row)
+    return fetch_one(conn, TrialView, f"{VIEW} WHERE trials.id = ?", trial_id)
 
 
 def views(conn: sqlite3.Connection, experiment_id: int) -> list[TrialView]:
     """Return the trials of an experiment by id, with what answers show beside them."""
-    rows = conn.execute(f"{VIEW} WHERE trials.experiment_id = ? ORDER BY trials.id", (experiment_id,))
-    return [_view(row) for row in rows]
+    return fetch(conn, TrialView, f"{VIEW} WHERE trials.experiment_id = ? ORDER BY trials.id", experiment_id)
 
 
 def of_experiment(conn: sqlite3.Connection, experiment_id: int) -> list[Trial]:
@@ -75,7 +69,7 @@ def unfinished(conn: sqlite3.Connection) -> list[int]:
 
 def queued(conn: sqlite3.Connection) -> list[int]:
     """Return the ids of active trials without an allocation, first come first."""
-    query = """SELECT id FROM trials WHERE state = 'ACTIVE' AND NOT EXISTS (
+    query = f"""SELECT id FROM trials WHERE state = '{LifeState.ACTIVE}' AND NOT EXISTS (
         SELECT 1 FROM allocations WHERE allocations.trial_id = trials.id AND ended_at IS NULL) ORDER BY queued_at, id"""
     return [row["id"] for row in conn.execute(query)]
 
@@ -98,15 +92,3 @@ def open_allocations(conn: sqlite3.Connection) -> list[Allocation]:
 def allocations_of(conn: sqlite3.Connection, trial_id: int) -> list[Allocation]:
     """Return every allocation a trial had, newest first."""
     return fetch(conn, Allocation, "SELECT * FROM allocations WHERE trial_id = ? ORDER BY run_id DESC", trial_id)
-
-
-def _view(row: sqlite3.Row) -> TrialView:
-    return TrialView(
-        trial=decode(Trial, row),
-        shown_state=row["shown_state"],
-        max_restarts=row["max_restarts"],
-        smaller_is_better=bool(row["smaller_is_better"]),
-        searcher_metric=row["metric_name"],
-        checkpoint_count=row["checkpoint_count"],
-        checkpoint_size=row["checkpoint_size"],
-    )

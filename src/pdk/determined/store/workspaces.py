@@ -3,7 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 
-from pdk.db.rows import decode, fetch_one
+from pdk.db.rows import fetch, fetch_one
 from pdk.determined.store.records import Project, Workspace
 
 
@@ -48,13 +48,12 @@ FROM projects JOIN users ON users.id = projects.user_id JOIN workspaces ON works
 
 def workspaces(conn: sqlite3.Connection) -> list[WorkspaceView]:
     """Return every workspace by id."""
-    return [_workspace_view(row) for row in conn.execute(WORKSPACE_VIEW + " ORDER BY workspaces.id")]
+    return fetch(conn, WorkspaceView, WORKSPACE_VIEW + " ORDER BY workspaces.id")
 
 
 def workspace(conn: sqlite3.Connection, workspace_id: int) -> WorkspaceView | None:
     """Return the workspace with this id."""
-    row = conn.execute(WORKSPACE_VIEW + " WHERE workspaces.id = ?", (workspace_id,)).fetchone()
-    return None if row is None else _workspace_view(row)
+    return fetch_one(conn, WorkspaceView, WORKSPACE_VIEW + " WHERE workspaces.id = ?", workspace_id)
 
 
 def workspace_named(conn: sqlite3.Connection, name: str) -> Workspace | None:
@@ -64,14 +63,12 @@ def workspace_named(conn: sqlite3.Connection, name: str) -> Workspace | None:
 
 def projects(conn: sqlite3.Connection, workspace_id: int) -> list[ProjectView]:
     """Return the projects of a workspace by id."""
-    rows = conn.execute(PROJECT_VIEW + " WHERE workspace_id = ? ORDER BY projects.id", (workspace_id,))
-    return [_project_view(row) for row in rows]
+    return fetch(conn, ProjectView, PROJECT_VIEW + " WHERE workspace_id = ? ORDER BY projects.id", workspace_id)
 
 
 def project(conn: sqlite3.Connection, project_id: int) -> ProjectView | None:
     """Return the project with this id."""
-    row = conn.execute(PROJECT_VIEW + " WHERE projects.id = ?", (project_id,)).fetchone()
-    return None if row is None else _project_view(row)
+    return fetch_one(conn, ProjectView, PROJECT_VIEW + " WHERE projects.id = ?", project_id)
 
 
 def project_named(conn: sqlite3.Connection, workspace_name: str, name: str) -> Project | None:
@@ -85,19 +82,3 @@ def key_taken(conn: sqlite3.Connection, key: str, besides: int = 0) -> bool:
     """Tell whether another project than `besides` has this key."""
     row = conn.execute("SELECT 1 FROM projects WHERE upper(key) = upper(?) AND id != ?", (key, besides)).fetchone()
     return row is not None
-
-
-def _workspace_view(row: sqlite3.Row) -> WorkspaceView:
-    workspace = decode(Workspace, row)
-    return WorkspaceView(workspace, row["username"], row["project_count"], row["experiment_count"])
-
-
-def _project_view(row: sqlite3.Row) -> ProjectView:
-    return ProjectView(
-        decode(Project, row),
-        row["workspace_name"],
-        row["username"],
-        row["experiment_count"],
-        row["active_experiment_count"],
-        row["last_experiment_started_at"],
-    )

@@ -20,6 +20,7 @@ from pdk.determined.store import experiments as experiment_rows
 from pdk.determined.store import trials
 from pdk.determined.store.files import ModelDefinitions
 from pdk.determined.store.schema import open_database
+from pdk.determined.store.states import TERMINAL, TERMINAL_OF
 
 SLOTS = 2
 PICK = st.integers(0, 100)
@@ -86,7 +87,7 @@ class LifeCycle(RuleBasedStateMachine):
         trial = every[pick % len(every)]
         with self.db.read() as conn:
             held = trials.open_allocation(conn, trial.id)
-        if held is None and trial.state in trials.STOPPING:
+        if held is None and trial.state in TERMINAL_OF:
             self.transitions.stop_without_allocation(trial.id)
         elif held is None:
             opened = self.transitions.open_allocation(trial.id, SLOTS)
@@ -113,7 +114,7 @@ class LifeCycle(RuleBasedStateMachine):
         assert len(held) <= SLOTS
         assert len({allocation.trial_id for allocation in held}) == len(held)
         states = {trial.id: trial.state for trial in self.all_trials()}
-        assert all(states[allocation.trial_id] not in trials.TERMINAL for allocation in held)
+        assert all(states[allocation.trial_id] not in TERMINAL for allocation in held)
 
     @invariant()
     def an_experiment_ends_exactly_with_its_trials(self):
@@ -122,14 +123,14 @@ class LifeCycle(RuleBasedStateMachine):
                 state = experiment_rows.experiment(conn, experiment_id).state
                 of_it = trials.of_experiment(conn, experiment_id)
             assert of_it
-            assert (state in experiment_rows.TERMINAL) == all(trial.state in trials.TERMINAL for trial in of_it)
+            assert (state in TERMINAL) == all(trial.state in TERMINAL for trial in of_it)
 
     @invariant()
     def what_has_ended_stays_as_it_ended(self):
         for trial in self.all_trials():
             if trial.id in self.ended:
                 assert trial.state == self.ended[trial.id]
-            elif trial.state in trials.TERMINAL:
+            elif trial.state in TERMINAL:
                 assert trial.end_time is not None
                 self.ended[trial.id] = trial.state
 
