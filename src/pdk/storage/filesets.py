@@ -1,27 +1,24 @@
 """File sets: immutable sets of files with their contents, what pfs stores of a commit.
 
-A file set is named by the root of its tree (bytes; `EMPTY` = no files). `FileSetStorage` reads them and hands out
-`FileSetWriter`s to make new ones from old; `collect` deletes what nobody refers to. It knows nothing of commits: who uses
-it keeps the roots and tells them to `collect`. Made by `pdk.stack`. Mirrors `internal/storage/fileset` of pachd.
+A file set is named by the root of its tree (`EMPTY` = no files). `FileSetStorage` reads them; `writer.py` makes new ones
+from old, and `garbage.py` deletes what nobody refers to. It knows nothing of commits: who uses it keeps the roots. Made by
+`pdk.stack`. Mirrors `internal/storage/fileset` of pachd.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from pdk.base.locks import AlreadyLocked, lock_file
 from pdk.db.database import Database
-from pdk.storage import garbage
 from pdk.storage.chunks import ChunkStore
 from pdk.storage.contents import Contents
 from pdk.storage.errors import StoreInUse
 from pdk.storage.nodes import Nodes
-from pdk.storage.pages import DirEntry, FileEntry
+from pdk.storage.pages import FileEntry
 from pdk.storage.pins import Pins
-from pdk.storage.tree import EMPTY, Trees
-from pdk.storage.writer import FileSetWriter
+from pdk.storage.tree import Trees
 
 
 class FileSetStorage:
@@ -40,10 +37,6 @@ class FileSetStorage:
     def close(self) -> None:
         """Let another process open the store."""
         self._lock.close()
-
-    def writer(self) -> FileSetWriter:
-        """Return a new writer; the caller must `close` it."""
-        return FileSetWriter(self)
 
     @contextmanager
     def hold(self, tree: bytes) -> Iterator[None]:
@@ -80,19 +73,9 @@ class FileSetStorage:
                     return f"file / directory path collision ({path.rstrip('/')})"
         return ""
 
-    def collect(self, roots: Callable[[sqlite3.Connection], Iterable[bytes]]) -> garbage.Collected:
-        """Delete the pages and chunks that none of `roots` reaches and nobody is writing or reading.
-
-        `roots` is called with a connection and returns the trees in use; it may be called several times.
-        """
-        return garbage.collect(self, roots)
-
 
 def _lock(root: Path) -> IO[bytes]:
     try:
         return lock_file(root / "lock")
     except AlreadyLocked as error:
         raise StoreInUse(root) from error
-
-
-__all__ = ["EMPTY", "DirEntry", "FileEntry", "FileSetStorage", "FileSetWriter"]

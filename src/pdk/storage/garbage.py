@@ -1,4 +1,4 @@
-"""Garbage collection: the one place where pages and chunks are deleted. Called through `FileSetStorage.collect`.
+"""Garbage collection: the one place where pages and chunks are deleted. Called by whoever keeps the roots.
 
 Mark and sweep. What is in use: everything reachable from the roots (trees of commits) and from pinned trees (being read),
 and pinned chunks (being written). It never races with a writer:
@@ -14,12 +14,9 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pdk.storage.filesets import FileSetStorage
 from pdk.storage.pages import Part
-
-if TYPE_CHECKING:
-    from pdk.storage.filesets import FileSetStorage
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +30,12 @@ class Collected:
     chunk_files: int = 0
 
 
-def collect(storage: "FileSetStorage", roots: Callable[[sqlite3.Connection], Iterable[bytes]]) -> Collected:
-    """See `FileSetStorage.collect`; does nothing while another collection runs."""
+def collect(storage: FileSetStorage, roots: Callable[[sqlite3.Connection], Iterable[bytes]]) -> Collected:
+    """Delete the pages and chunks that none of `roots` reaches and nobody is writing or reading; return how much.
+
+    `roots` is called with a connection, perhaps several times, and returns the trees in use. Does nothing while another
+    collection runs.
+    """
     if not storage.pins.begin_collection():
         return Collected()
     try:
@@ -58,7 +59,7 @@ def collect(storage: "FileSetStorage", roots: Callable[[sqlite3.Connection], Ite
 
 
 class _Marks:
-    def __init__(self, storage: "FileSetStorage") -> None:
+    def __init__(self, storage: FileSetStorage) -> None:
         self._storage = storage
         self.nodes: set[bytes] = set()
         self.chunks: set[bytes] = set()
@@ -71,7 +72,7 @@ class _Marks:
         self._storage.contents.mark(part.content, self.nodes, self.chunks)
 
 
-def _pinned_trees(storage: "FileSetStorage", conn: sqlite3.Connection) -> list[bytes]:
+def _pinned_trees(storage: FileSetStorage, conn: sqlite3.Connection) -> list[bytes]:
     """Return the pinned hashes that are pages (the others are chunks)."""
     query = "SELECT 1 FROM tree_nodes WHERE hash = ?"
     return [digest for digest in storage.pins.pinned() if digest and conn.execute(query, (digest,)).fetchone()]

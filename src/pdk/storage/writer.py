@@ -1,21 +1,18 @@
 """Changes to a file set: what one ModifyFile stream or one datum writes, applied to a tree all at once.
 
 Contents go to the chunk store as they come; the changes are kept in order and applied in `apply`, inside the transaction
-that makes them visible. Until then, and after `close` without it, nothing is seen of them. Used by `pfs` through
-`FileSetStorage.writer`. Mirrors `internal/storage/fileset/unordered_writer.go` of pachd.
+that makes them visible. Until then, and after `close` without it, nothing is seen of them. Used by `pfs`. Mirrors `internal/storage/fileset/unordered_writer.go` of pachd.
 """
 
 import sqlite3
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pdk.storage.chunking import Chunker
 from pdk.storage.chunks import Chunk, ChunkWriter
 from pdk.storage.contents import Content, join_chunks
+from pdk.storage.filesets import FileSetStorage
 from pdk.storage.pages import FileEntry, Part
-
-if TYPE_CHECKING:
-    from pdk.storage.filesets import FileSetStorage
 
 
 class _Add(NamedTuple):
@@ -41,9 +38,9 @@ class _DeleteFolder(NamedTuple):
 
 
 class FileSetWriter:
-    """Collects changes; paths are absolute and clean (the caller sees to it). Not for several threads at once."""
+    """Collects changes; paths are absolute and clean (the caller sees to it). Not for several threads at once; to be closed by whoever made it."""
 
-    def __init__(self, storage: "FileSetStorage") -> None:
+    def __init__(self, storage: FileSetStorage) -> None:
         self._storage = storage
         self._chunks = ChunkWriter(storage.chunks)
         self._changes: list[_Add | _Delete | _DeleteFolder] = []
@@ -124,7 +121,7 @@ class FileSetWriter:
 class _Overlay:
     """A tree and the files of it that changed since it was last written out."""
 
-    def __init__(self, storage: "FileSetStorage", conn: sqlite3.Connection, tree: bytes) -> None:
+    def __init__(self, storage: FileSetStorage, conn: sqlite3.Connection, tree: bytes) -> None:
         self._storage = storage
         self._conn = conn
         self._tree = tree

@@ -3,6 +3,7 @@ import pytest
 from pdk.db.database import Database
 from pdk.storage.filesets import FileSetStorage
 from pdk.storage.schema import MIGRATIONS
+from pdk.storage.writer import FileSetWriter
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def put(storage):
     """Return a function that writes {path: bytes} over a tree (appending with append=True) and returns the new tree."""
 
     def put(files, tree=b"", tag="default", append=False):
-        writer = storage.writer()
+        writer = FileSetWriter(storage)
         try:
             for path, data in files.items():
                 if not append:

@@ -5,7 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pdk.storage.errors import StoreInUse
-from pdk.storage.filesets import EMPTY, FileSetStorage
+from pdk.storage.filesets import FileSetStorage
+from pdk.storage.tree import EMPTY
+from pdk.storage.writer import FileSetWriter
 
 
 def noise(size, seed=0):
@@ -56,7 +58,7 @@ def test_appending_one_row_to_a_large_csv_stores_little(storage, put, tmp_path):
 
 
 def test_changes_are_applied_in_order(storage, contents_of):
-    writer = storage.writer()
+    writer = FileSetWriter(storage)
     writer.append("/a/x", b"1", "t")
     writer.append("/a/y", b"2", "t")
     writer.delete_folder("/a/", "t")
@@ -73,7 +75,7 @@ def test_changes_are_applied_in_order(storage, contents_of):
 def test_deleting_takes_only_the_parts_of_the_same_datum(storage, put, contents_of):
     tree = put({"/d/f": b"two"}, put({"/d/f": b"one", "/d/g": b"g"}, tag="1"), tag="2")
     assert contents_of(tree) == {"/d/f": b"onetwo", "/d/g": b"g"}
-    writer = storage.writer()
+    writer = FileSetWriter(storage)
     writer.delete_folder("/", "1")
     with storage.db.transaction() as conn:
         tree = writer.apply(conn, tree)
@@ -85,7 +87,7 @@ def test_copies_share_chunks_and_are_equal(storage, put, contents_of, tmp_path):
     tree = put({"/f": noise(3 << 20)})
     before = growth(storage, tmp_path)
     source, _ = storage.trees.find(tree, "/f")
-    writer = storage.writer()
+    writer = FileSetWriter(storage)
     writer.hold(tree)
     writer.copy("/g", source, "default", append=False)
     writer.copy("/h", source, "default", append=False)

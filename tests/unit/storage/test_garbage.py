@@ -3,8 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pdk.storage.filesets import EMPTY
-from pdk.storage.garbage import Collected
+from pdk.storage.garbage import Collected, collect
+from pdk.storage.tree import EMPTY
+from pdk.storage.writer import FileSetWriter
 
 LARGE = random.Random(5).randbytes(400_000)
 
@@ -16,19 +17,19 @@ def only(*trees):
 def test_what_is_referred_to_stays_and_the_rest_goes(storage, put, contents_of):
     kept = put({"/a/f": LARGE, "/s": b"small"})
     gone = put({"/a/f": LARGE, "/g": LARGE[::-1], "/t": b"tiny"}, kept)
-    collected = storage.collect(only(kept))
+    collected = collect(storage, only(kept))
     assert collected.pages > 0
     assert collected.small_chunks == 1
     assert collected.chunk_files > 0
     assert contents_of(kept) == {"/a/f": LARGE, "/s": b"small"}
-    assert storage.collect(only(kept)) == Collected()
+    assert collect(storage, only(kept)) == Collected()
     assert put({"/g": LARGE[::-1], "/t": b"tiny"}, kept) == gone
     assert contents_of(gone)["/g"] == LARGE[::-1]
 
 
 def test_nothing_is_left_when_nothing_is_referred_to(storage, put):
     put({"/a/f": LARGE, "/s": b"small"})
-    storage.collect(only())
+    collect(storage, only())
     assert list(storage.chunks.list_large()) == []
     with storage.db.read() as conn:
         assert (
@@ -39,23 +40,23 @@ def test_nothing_is_left_when_nothing_is_referred_to(storage, put):
 
 def test_an_upload_in_flight_is_left_alone(storage, put, contents_of):
     old = put({"/f": LARGE})
-    writer = storage.writer()
+    writer = FileSetWriter(storage)
     for start in range(0, len(LARGE), 1000):
         writer.append("/f", LARGE[start : start + 1000], "default")
     writer.append("/small", b"s", "default")
-    storage.collect(only())
+    collect(storage, only())
     with storage.db.transaction() as conn:
         tree = writer.apply(conn, EMPTY)
     writer.close()
     assert old != tree
-    storage.collect(only(tree))
+    collect(storage, only(tree))
     assert contents_of(tree) == {"/f": LARGE, "/small": b"s"}
 
 
 def test_a_commit_while_the_marking_runs_is_left_alone(storage, contents_of):
     """The writer commits and lets go after the collection looked at the roots and before it sweeps."""
     committed = []
-    writer = storage.writer()
+    writer = FileSetWriter(storage)
     writer.append("/f", LARGE, "default")
 
     def roots(conn):
@@ -66,7 +67,7 @@ def test_a_commit_while_the_marking_runs_is_left_alone(storage, contents_of):
         writer.close()
         return []
 
-    storage.collect(roots)
+    collect(storage, roots)
     # Its pages are in no root here, so they went; its chunks were pinned when the collection began.
     assert b"".join(sorted(storage.chunks.list_large())) != b""
     assert storage.pins.pinned() == []
@@ -75,9 +76,9 @@ def test_a_commit_while_the_marking_runs_is_left_alone(storage, contents_of):
 def test_a_tree_being_read_is_left_alone(storage, put, contents_of):
     tree = put({"/f": LARGE})
     with storage.hold(tree):
-        storage.collect(only())
+        collect(storage, only())
         assert contents_of(tree) == {"/f": LARGE}
-    storage.collect(only())
+    collect(storage, only())
     storage.nodes._cache.clear()
     with pytest.raises(Exception, match="missing"):
         contents_of(tree)
@@ -90,7 +91,7 @@ def roots_table(conn):
 def write_at_random(storage, name):
     dice = random.Random(name)
     for _ in range(12):
-        writer = storage.writer()
+        writer = FileSetWriter(storage)
         for _ in range(2):
             path, size = f"/{dice.randrange(3)}", dice.choice([100, 150_000, 400_000])
             writer.delete(path, "default")
@@ -109,7 +110,7 @@ def test_writers_and_collections_at_once(storage, contents_of):
     with ThreadPoolExecutor() as pool:
         writing = [pool.submit(write_at_random, storage, name) for name in range(4)]
         while not all(future.done() for future in writing):
-            storage.collect(roots_table)
+            collect(storage, roots_table)
         for future in writing:
             future.result()
     assert storage.pins.pinned() == []

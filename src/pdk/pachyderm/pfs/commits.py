@@ -19,7 +19,8 @@ from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.branches import BranchRow
 from pdk.pachyderm.store.commits import CommitRow
-from pdk.storage.filesets import EMPTY, FileSetWriter
+from pdk.storage.tree import EMPTY
+from pdk.storage.writer import FileSetWriter
 
 
 def ensure_branch(tx: PfsTransaction, branch: Branch) -> BranchRow:

@@ -49,8 +49,9 @@ from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store import repos as repo_rows
 from pdk.reconcile.changes import Changes
-from pdk.storage.filesets import FileSetStorage, FileSetWriter
-from pdk.storage.garbage import Collected
+from pdk.storage import garbage
+from pdk.storage.filesets import FileSetStorage
+from pdk.storage.writer import FileSetWriter
 
 logger = logging.getLogger(__name__)
 
@@ -271,7 +272,7 @@ class Pfs:
                 commits.write(tx, find_commit(tx.conn, commit), changes)
             return commit
 
-        return FileWriter(self.storage.writer(), apply)
+        return FileWriter(FileSetWriter(self.storage), apply)
 
     def modify_file(self, handle: CommitHandle) -> FileWriter:
         """Return a writer to what a client names: an open commit, or a branch.
@@ -289,8 +290,8 @@ class Pfs:
             with self.transaction() as tx:
                 return commits.write_branch(tx, branch, changes)
 
-        return FileWriter(self.storage.writer(), apply)
+        return FileWriter(FileSetWriter(self.storage), apply)
 
-    def collect_garbage(self) -> Collected:
+    def collect_garbage(self) -> garbage.Collected:
         """Delete the chunks and tree pages that no commit, writer or reader needs; cheap enough for once an hour."""
-        return self.storage.collect(commit_rows.trees)
+        return garbage.collect(self.storage, commit_rows.trees)

@@ -14,9 +14,8 @@ from pdk.pachyderm.errors import FileNotFound
 from pdk.pachyderm.pfs.glob import Glob, Segment
 from pdk.pachyderm.pfs.paths import clean
 from pdk.pachyderm.pfs.types import Commit, FileDiff, FileInfo, FileType
-from pdk.storage.filesets import DirEntry, FileEntry, FileSetStorage
-
-Entry = FileEntry | DirEntry
+from pdk.storage.filesets import FileSetStorage
+from pdk.storage.pages import DirEntry, Entry, FileEntry
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pdk.base.errors import InvalidArgument
 from pdk.pachyderm.pfs.files import Files
 from pdk.pachyderm.pfs.paths import check_file, check_writable
 from pdk.pachyderm.pfs.types import DEFAULT_DATUM, Commit
-from pdk.storage.filesets import FileSetWriter
+from pdk.storage.writer import FileSetWriter
 
 MAX_DATUM_LENGTH = 1024
 
