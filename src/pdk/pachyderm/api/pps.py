@@ -30,13 +30,12 @@ from pdk.pachyderm.pps.jobs import JobFilter
 from pdk.pachyderm.pps.spec import BUILT_IN_DEFAULTS
 from pdk.pachyderm.pps.types import (
     DatumInfo,
-    DatumState,
     Job,
     JobInfo,
     Json,
     PipelineInfo,
-    PipelineState,
 )
+from pdk.pachyderm.values import DatumId, DatumState, JobId, PipelineState
 
 SERVICE = "pps_v2.API"
 DATUM_BATCH = 100
@@ -119,7 +118,7 @@ class PpsService:
             pipeline_of(request.pipeline) if request.pipeline.name else None,
             projects_of(request.projects),
             request.history,
-            request.commit_set.id,
+            JobId(request.commit_set.id),
         )
         chosen = [info for info in infos if keep(info.state.name)]
         if request.page.page_size:
@@ -228,7 +227,7 @@ class PpsService:
     def inspect_datum(self, request: Any, call: Call) -> Any:
         """InspectDatum."""
         job = job_of(request.datum.job)
-        return self._datum_info(self._pps.jobs.inspect_datum(job, request.datum.id))
+        return self._datum_info(self._pps.jobs.inspect_datum(job, DatumId(request.datum.id)))
 
     def _datum_info(self, info: DatumInfo) -> Any:
         # A skipped datum names the job that processed it.

@@ -23,10 +23,10 @@ from pdk.pachyderm.pps.types import (
     LogMessage,
     Pipeline,
     PipelineInfo,
-    ProcessStats,
     RunningDatum,
     SecretInfo,
 )
+from pdk.pachyderm.values import ProcessStats
 
 _JOB_DETAILS = (
     "transform", "parallelism_spec", "resource_requests", "resource_limits", "sidecar_resource_limits",

@@ -8,7 +8,8 @@ from google.protobuf import json_format
 
 from pdk.base.errors import InvalidArgument, Unimplemented
 from pdk.pachyderm.api.messages import project_of, time_of
-from pdk.pachyderm.pps.types import Job, JobInfo, JobState, Json, LogFilter, Pipeline
+from pdk.pachyderm.pps.types import Job, JobInfo, Json, LogFilter, Pipeline
+from pdk.pachyderm.values import DatumId, JobId, JobState
 
 _STATE_TERM = re.compile(r'\s*\(?\s*\.state\s*==\s*"([A-Z_]+)"\s*\)?\s*')
 
@@ -24,7 +25,7 @@ def job_of(message: Any) -> Job:
     """Return the job handle. Raises InvalidArgument when pipeline or id are missing."""
     if not message.id:
         raise InvalidArgument("validate request: job id must be specified")
-    return Job(pipeline_of(message.pipeline), message.id)
+    return Job(pipeline_of(message.pipeline), JobId(message.id))
 
 
 def projects_of(messages: Iterable[Any]) -> tuple[str, ...]:
@@ -49,8 +50,8 @@ def log_filter(request: Any) -> LogFilter:
     pipeline = pipeline_of(pipeline_message)
     return LogFilter(
         pipeline=pipeline,
-        job=Job(pipeline, message.id) if message.id else None,
-        datum_id=request.datum.id,
+        job=Job(pipeline, JobId(message.id)) if message.id else None,
+        datum_id=DatumId(request.datum.id),
         data_filters=tuple(request.data_filters),
         master=request.master,
         follow=request.follow,

@@ -14,18 +14,11 @@ from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import DEFAULT_PROJECT
 from pdk.pachyderm.pps.logs import DatumLog
 from pdk.pachyderm.pps.outputs import output_files
-from pdk.pachyderm.pps.types import Datum, DatumState, Job, JobState
+from pdk.pachyderm.pps.types import Datum, Job
 from pdk.pachyderm.pps.user_code import JobContext, Restarted, Stopped, Try, UserCode, UserCodeFailed
 from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
-from pdk.pachyderm.store.jobs import Stats
-
-COUNTERS = {
-    DatumState.SUCCESS: "processed",
-    DatumState.FAILED: "failed",
-    DatumState.RECOVERED: "recovered",
-    DatumState.SKIPPED: "skipped",
-}
+from pdk.pachyderm.values import DatumId, DatumState, JobState, ProcessStats
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class DatumRuns:
 
     def process(self, datum: Datum, log: DatumLog) -> Outcome:
         """Process one datum and record how it ended; raises Stopped or JobTimedOut with nothing recorded."""
-        stats, cause, recovered = Stats(), "", False
+        stats, cause, recovered = ProcessStats(), "", False
         tries = 0
         while tries < self._spec.datum_tries:
             if self._context.cancellation.cancelled:
@@ -68,7 +61,7 @@ class DatumRuns:
             return self._record(Outcome(datum, DatumState.RECOVERED, cause), stats)
         return self._record(Outcome(datum, DatumState.FAILED, cause), stats)
 
-    def _try(self, datum: Datum, log: DatumLog, before: Stats) -> Outcome:
+    def _try(self, datum: Datum, log: DatumLog, before: ProcessStats) -> Outcome:
         stats, recovered = before, False
         try:
             with self._code.prepare(datum) as (attempt, download):
@@ -113,7 +106,7 @@ class DatumRuns:
             return False
         return True
 
-    def _upload(self, datum: Datum, attempt: Try, stats: Stats) -> Outcome:
+    def _upload(self, datum: Datum, attempt: Try, stats: ProcessStats) -> Outcome:
         """Store the output and record success in one transaction; the content itself is written before, outside of it."""
         started, size = time.monotonic(), 0
         job = self._context.job
@@ -131,31 +124,30 @@ class DatumRuns:
             writer.abort()
             raise
 
-    def _record(self, outcome: Outcome, stats: Stats, with_it: Callable[[], object] | None = None) -> Outcome:
+    def _record(self, outcome: Outcome, stats: ProcessStats, with_it: Callable[[], object] | None = None) -> Outcome:
         """Write the end of a datum, with `with_it` in the same transaction; raise Stopped when the job has ended meanwhile."""
-        job = self._context.job
-        key = (job.pipeline.project, job.pipeline.name, job.id)
+        key = self._context.job.key
         with self._db.transaction() as conn:
-            row = job_rows.get(conn, *key)
+            row = job_rows.get(conn, key)
             if row is None or row.state != JobState.JOB_RUNNING:
                 raise Stopped
             if with_it is not None:
                 with_it()
             datum_rows.finish(conn, key, outcome.datum.id, outcome.state, outcome.reason, stats)
-            job_rows.count_datum(conn, row.seq, COUNTERS[outcome.state], stats)
+            job_rows.count_datum(conn, row.seq, outcome.state, stats)
         return outcome
 
 
 class _TryFailed(Exception):
     """One try failed; carries the figures so far and whether the error command succeeded."""
 
-    def __init__(self, cause: str, stats: Stats, recovered: bool) -> None:
+    def __init__(self, cause: str, stats: ProcessStats, recovered: bool) -> None:
         super().__init__(cause)
         self.stats = stats
         self.recovered = recovered
 
 
-def failure_reason(job: Job, datum_id: str, cause: str) -> str:
+def failure_reason(job: Job, datum_id: DatumId, cause: str) -> str:
     """Return the reason of a job that failed because of this datum: which, why, and where to see more."""
     project = "" if job.pipeline.project == DEFAULT_PROJECT else f" --project {job.pipeline.project}"
     return (

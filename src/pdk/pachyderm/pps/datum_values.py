@@ -7,21 +7,22 @@ from collections.abc import Iterable
 
 from pdk.pachyderm.pfs.types import Commit, FileInfo, FileType, Repo
 from pdk.pachyderm.pps.types import Datum, DatumInput
+from pdk.pachyderm.values import DatumId
 
 _HASH_BYTES = 32
 
 
-def datum_id(inputs: Iterable[DatumInput]) -> str:
+def datum_id(inputs: Iterable[DatumInput]) -> DatumId:
     """Return the id: hex BLAKE2b-256 over name, repo, branch and path of each input, each followed by its length."""
     state = hashlib.blake2b(digest_size=_HASH_BYTES)
     for item in inputs:
         for text in (item.name, item.commit.repo.name, item.branch, item.path):
             data = text.encode()
             state.update(data + struct.pack(">q", len(data)))
-    return state.hexdigest()
+    return DatumId(state.hexdigest())
 
 
-def datum_hash(identity: str, inputs: Iterable[DatumInput], salt: str) -> str:
+def datum_hash(identity: DatumId, inputs: Iterable[DatumInput], salt: str) -> str:
     """Return the hash that decides about skipping: over id, contents of all but `reference` inputs, pipeline salt."""
     state = hashlib.blake2b(identity.encode(), digest_size=_HASH_BYTES)
     for item in inputs:

@@ -15,10 +15,11 @@ from pdk.pachyderm.pfs.glob import Glob
 from pdk.pachyderm.pfs.types import Commit, FileInfo, Repo
 from pdk.pachyderm.pps.datum_values import make_datum
 from pdk.pachyderm.pps.types import Combination, CombinedInput, Datum, DatumInput, Input, PfsInput
+from pdk.pachyderm.values import DatumId, JobId
 
 MAX_DATUMS = 100_000
+# The inputs of one datum, not yet ordered.
 Row = tuple[DatumInput, ...]
-"""The inputs of one datum, not yet ordered."""
 
 
 class TooManyDatums(FailedPrecondition):
@@ -38,7 +39,7 @@ class DatumLister:
 
     def list_datums(self, tree: Input, salt: str) -> list[Datum]:
         """Return the datums in order, each id once; raise TooManyDatums, or NotFound when a commit is gone."""
-        datums: dict[str, Datum] = {}
+        datums: dict[DatumId, Datum] = {}
         for row in self._rows(tree):
             datum = make_datum(row, salt)
             datums.setdefault(datum.id, datum)
@@ -125,16 +126,16 @@ class Plan:
     """What a job has to do: `skipped` maps datum id to the job that processed it; `stale` are datums whose output goes."""
 
     datums: Sequence[Datum]
-    skipped: Mapping[str, str]
-    stale: Sequence[str]
+    skipped: Mapping[DatumId, JobId]
+    stale: Sequence[DatumId]
 
 
-def plan(datums: Sequence[Datum], base: Mapping[str, tuple[str, str]], every_job: bool) -> Plan:
+def plan(datums: Sequence[Datum], base: Mapping[DatumId, tuple[str, JobId]], every_job: bool) -> Plan:
     """Compare with the base job's processed datums: id -> (hash, processed_by). Same id and hash = skipped."""
     skipped = {}
     if not every_job:
         for datum in datums:
-            digest, processed_by = base.get(datum.id, ("", ""))
-            if digest == datum.hash:
-                skipped[datum.id] = processed_by
+            before = base.get(datum.id)
+            if before is not None and before[0] == datum.hash:
+                skipped[datum.id] = before[1]
     return Plan(datums, skipped, [identity for identity in base if identity not in skipped])

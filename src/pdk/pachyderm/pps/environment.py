@@ -64,7 +64,7 @@ def job_environment(info: PipelineInfo, job: Job, address: Address) -> dict[str,
 
 def datum_environment(datum: Datum, layout: Layout) -> dict[str, str]:
     """Return the variables that name one datum and its inputs."""
-    result = {"PACH_DATUM_ID": datum.id}
+    result: dict[str, str] = {"PACH_DATUM_ID": datum.id}
     for item in datum.inputs:
         result[item.name] = input_path(item, layout)
         result[f"{item.name}_COMMIT"] = item.commit.id

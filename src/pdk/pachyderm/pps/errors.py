@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pdk.base.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from pdk.pachyderm.pps.types import Job, Pipeline
+from pdk.pachyderm.values import DatumId
 
 
 class PipelineNotFound(NotFound):
@@ -36,7 +37,7 @@ class JobNotFound(NotFound):
 class DatumNotFound(NotFound):
     """No such datum in that job."""
 
-    def __init__(self, job: Job, datum_id: str) -> None:
+    def __init__(self, job: Job, datum_id: DatumId) -> None:
         super().__init__(f"datum {datum_id} not found in job {job}")
 
 

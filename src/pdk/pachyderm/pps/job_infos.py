@@ -1,6 +1,5 @@
 """From rows to the values of `types`: jobs, datums, pipelines. Called by every module of pps that answers a question."""
 
-import json
 import sqlite3
 
 from pdk.base.clock import from_rfc3339
@@ -10,19 +9,16 @@ from pdk.pachyderm.pps.spec import parse_spec
 from pdk.pachyderm.pps.types import (
     Datum,
     DatumInfo,
-    DatumState,
     Job,
     JobInfo,
-    JobState,
     Pipeline,
     PipelineInfo,
-    PipelineState,
-    ProcessStats,
 )
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store.datums import DatumRow
 from pdk.pachyderm.store.jobs import JobRow
 from pdk.pachyderm.store.pipelines import PipelineRow
+from pdk.pachyderm.values import JobState, PipelineState, ProcessStats
 
 NOTHING_TO_RUN = "nothing to run: no transform.cmd"
 
@@ -38,7 +34,7 @@ def job_info(row: JobRow) -> JobInfo:
         job=job_of(row),
         version=row.version,
         output_branch=row.output_branch,
-        state=JobState(row.state),
+        state=row.state,
         reason=row.reason,
         created=from_rfc3339(row.created),
         started=from_rfc3339(row.started) if row.started else None,
@@ -70,7 +66,7 @@ def datum_info(job: Job, row: DatumRow, image: str) -> DatumInfo:
     return DatumInfo(
         job=job,
         datum=datum,
-        state=DatumState(row.state),
+        state=row.state,
         reason=row.reason,
         stats=_stats(row),
         data=file_infos(datum.inputs),
@@ -87,15 +83,14 @@ def pipeline_of(row: PipelineRow) -> Pipeline:
 def pipeline_info(conn: sqlite3.Connection, row: PipelineRow) -> PipelineInfo:
     """Describe a version of a pipeline; its state follows from the rows as they are now."""
     pipeline = pipeline_of(row)
-    effective = json.loads(row.effective_spec)
-    spec = parse_spec(effective)
-    last = job_rows.latest(conn, row.project, row.name)
+    spec = parse_spec(row.effective_spec)
+    last = job_rows.latest(conn, pipeline.key)
     state, reason = PipelineState.PIPELINE_RUNNING, ""
     if row.stopped:
         state = PipelineState.PIPELINE_PAUSED
     elif not spec.transform.cmd:
         state, reason = PipelineState.PIPELINE_FAILURE, NOTHING_TO_RUN
-    elif spec.autoscaling and not job_rows.has_unfinished(conn, row.project, row.name):
+    elif spec.autoscaling and not job_rows.has_unfinished(conn, pipeline.key):
         state = PipelineState.PIPELINE_STANDBY
     return PipelineInfo(
         pipeline=pipeline,
@@ -106,9 +101,9 @@ def pipeline_info(conn: sqlite3.Connection, row: PipelineRow) -> PipelineInfo:
         stopped=row.stopped,
         state=state,
         reason=reason,
-        last_job_state=JobState(last.state) if last else JobState.JOB_STATE_UNKNOWN,
+        last_job_state=last.state if last else JobState.JOB_STATE_UNKNOWN,
         parallelism=spec.parallelism,
         salt=row.salt,
         user_spec_json=row.user_spec,
-        effective_spec=effective,
+        effective_spec=row.effective_spec,
     )

@@ -14,11 +14,12 @@ from pdk.pachyderm.pps.datum_values import inputs_to_json
 from pdk.pachyderm.pps.datums import DatumLister, Plan, plan
 from pdk.pachyderm.pps.inputs import pfs_inputs
 from pdk.pachyderm.pps.job_infos import job_of
-from pdk.pachyderm.pps.types import DatumState, Job, JobState, PipelineInfo, PipelineSpec
+from pdk.pachyderm.pps.types import Job, PipelineInfo, PipelineSpec
 from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store.datums import NewDatum
 from pdk.pachyderm.store.jobs import JobRow
+from pdk.pachyderm.values import DatumId, DatumState, JobId, JobState
 
 CAUSE = "; cause: "
 _DONE = (DatumState.SUCCESS, DatumState.SKIPPED)
@@ -37,14 +38,14 @@ class JobPlans:
         datums = DatumLister(self._pfs, commits).list_datums(spec.input, info.salt)
         return plan(datums, self._processed_before(job, output), spec.reprocess_every_job)
 
-    def _processed_before(self, job: Job, output: CommitInfo) -> dict[str, tuple[str, str]]:
+    def _processed_before(self, job: Job, output: CommitInfo) -> dict[DatumId, tuple[str, JobId]]:
         """Return what is processed in the commit this one builds on: its nearest ancestor without an error."""
         base = output.parent
         while base is not None:
             info = self._pfs.inspect_commit(base)
             if not info.error:
                 with self._db.read() as conn:
-                    return datum_rows.hashes(conn, (job.pipeline.project, job.pipeline.name, base.id), _DONE)
+                    return datum_rows.hashes(conn, Job(job.pipeline, JobId(base.id)).key, _DONE)
             base = info.parent
         return {}
 
@@ -66,11 +67,11 @@ class JobPlans:
                 return False
             if work.stale:
                 self._remove_stale(job, frozenset(work.stale))
-            datum_rows.insert_all(conn, (row.project, row.pipeline, row.id), rows)
+            datum_rows.insert_all(conn, job.key, rows)
             job_rows.set_started(conn, row.seq, rfc3339_now(), len(rows), len(work.skipped))
         return True
 
-    def _remove_stale(self, job: Job, stale: frozenset[str]) -> None:
+    def _remove_stale(self, job: Job, stale: frozenset[DatumId]) -> None:
         """Take the files of stale datums, known by their tag, out of what the output commit has from its base."""
         with self._pfs.file_writer(job.output_commit) as writer:
             for info in self._pfs.walk_file(job.output_commit, "/"):

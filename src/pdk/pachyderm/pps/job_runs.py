@@ -14,7 +14,6 @@ machine of the original's `transform/registry.go`:
 """
 
 import concurrent.futures
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,13 +31,14 @@ from pdk.pachyderm.pps.jobs import JOB_TIMED_OUT, Jobs
 from pdk.pachyderm.pps.logs import Logs, matches_filter
 from pdk.pachyderm.pps.secrets import SecretMask, is_confidential
 from pdk.pachyderm.pps.spec import parse_spec
-from pdk.pachyderm.pps.types import DatumState, Job, JobState, Pipeline, PipelineInfo, PipelineSpec, RunningDatum
+from pdk.pachyderm.pps.types import Job, Pipeline, PipelineInfo, PipelineSpec, RunningDatum
 from pdk.pachyderm.pps.user_code import Cancellation, JobContext, JobTimedOut, Stopped, Surroundings, UserCode
 from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as pipeline_rows
 from pdk.pachyderm.store.datums import DatumRow
 from pdk.pachyderm.store.jobs import JobRow
+from pdk.pachyderm.values import NO_DATUM, DatumId, DatumState, JobId, JobState
 from pdk.reconcile.loop import Reconciler
 
 MAX_REASON = 4000
@@ -101,13 +101,13 @@ class JobRuns:
 
     def on_commit_settled(self, commit: Commit) -> None:
         """Signal of pfs: a commit is FINISHED or gone; jobs that waited for it may move, the job of a gone one goes too."""
-        job = Job(Pipeline(commit.repo.project, commit.repo.name), commit.id)
+        job = Job(Pipeline(commit.repo.project, commit.repo.name), JobId(commit.id))
         if commit.repo == job.pipeline.output_repo and self._row(job) is not None:
             with self._lock:
                 run = self._running.get(job)
             if run is not None and not self._has_output(job):
                 run.cancellation.cancel()
-            self._loop.enqueue(_key(job))
+            self._loop.enqueue(str(job))
         self.wake()
 
     def _has_output(self, job: Job) -> bool:
@@ -138,11 +138,11 @@ class JobRuns:
 
     def _next_keys(self) -> list[str]:
         with self._db.read() as conn:
-            return [_key(job_of(row)) for row in job_rows.list_next(conn)]
+            return [str(job_of(row)) for row in job_rows.list_next(conn)]
 
     def _row(self, job: Job) -> JobRow | None:
         with self._db.read() as conn:
-            return job_rows.get(conn, job.pipeline.project, job.pipeline.name, job.id)
+            return job_rows.get(conn, job.key)
 
     def _has_ended(self, job: Job) -> bool:
         row = self._row(job)
@@ -167,7 +167,7 @@ class JobRuns:
 
     def _is_next(self, row: JobRow) -> bool:
         with self._db.read() as conn:
-            unfinished = job_rows.list_unfinished(conn, row.project, row.pipeline)
+            unfinished = job_rows.list_unfinished(conn, job_of(row).pipeline.key)
         return bool(unfinished) and unfinished[0].seq == row.seq
 
     def _step(self, row: JobRow, output: CommitInfo) -> None:
@@ -185,7 +185,7 @@ class JobRuns:
                 if run is None or not self._run(row, run):
                     return
         with self._pfs.transaction() as tx:
-            fresh = job_rows.get(tx.conn, row.project, row.pipeline, row.id)
+            fresh = job_rows.get(tx.conn, job.key)
             if fresh is not None and fresh.state == JobState.JOB_FINISHING and self._jobs.settle(tx, fresh):
                 self._log_end(job)
 
@@ -202,7 +202,7 @@ class JobRuns:
             row = self._row(job)
             if row is not None:
                 reason = f": {row.reason}" if row.reason else ""
-                self._logs.master(job.pipeline, f"job is {JobState(row.state).name}{reason}", job.id)
+                self._logs.master(job.pipeline, f"job is {row.state.name}{reason}", job.id)
 
         self._db.after_commit(log)
 
@@ -237,10 +237,10 @@ class JobRuns:
 
     def _pipeline(self, row: JobRow) -> tuple[PipelineInfo, PipelineSpec]:
         with self._db.read() as conn:
-            pipeline = pipeline_rows.get(conn, row.project, row.pipeline, row.version)
+            pipeline = pipeline_rows.get(conn, job_of(row).pipeline.key, row.version)
             if pipeline is None:
                 raise NotFound(f"version {row.version} of pipeline {row.project}/{row.pipeline} not found")
-            return pipeline_info(conn, pipeline), parse_spec(json.loads(pipeline.effective_spec))
+            return pipeline_info(conn, pipeline), parse_spec(pipeline.effective_spec)
 
     # Running
 
@@ -270,7 +270,7 @@ class JobRuns:
             self._end(row, JobState.JOB_KILLED, f"{JOB_TIMED_OUT}: job_timeout of {spec.job_timeout:g}s passed")
             return False
         with self._db.read() as conn:
-            failed = datum_rows.list_of_job(conn, (row.project, row.pipeline, row.id), [DatumState.FAILED])
+            failed = datum_rows.list_of_job(conn, job.key, [DatumState.FAILED])
         if failed:
             self._end(row, JobState.JOB_FAILURE, failure_reason(job, failed[0].id, failed[0].reason))
             return False
@@ -282,9 +282,7 @@ class JobRuns:
 
     def _process(self, job: Job, info: PipelineInfo, spec: PipelineSpec, run: "_Run") -> None:
         with self._db.read() as conn:
-            rows = datum_rows.list_of_job(
-                conn, (job.pipeline.project, job.pipeline.name, job.id), [DatumState.STARTING]
-            )
+            rows = datum_rows.list_of_job(conn, job.key, [DatumState.STARTING])
         if not rows:
             return
         context = JobContext(job, info, spec, run.cancellation, self._mask(spec), self._deadline(job, spec))
@@ -292,7 +290,7 @@ class JobRuns:
         log = self._logs.open_job(job)
         try:
             for line in code.describe():
-                log.append(line, "", user=False)
+                log.append(line, NO_DATUM, user=False)
             runs = DatumRuns(self._db, self._pfs, context, code)
 
             def process(row: DatumRow) -> None:
@@ -344,7 +342,7 @@ class _Run:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._datums: dict[str, RunningDatum] = {}
+        self._datums: dict[DatumId, RunningDatum] = {}
         self.cancellation = Cancellation()
 
     @property
@@ -365,14 +363,10 @@ class _Run:
                 del self._datums[datum.datum_id]
 
 
-def _key(job: Job) -> str:
-    return f"{job.pipeline.project}/{job.pipeline.name}@{job.id}"
-
-
 def _job(key: str) -> Job:
     pipeline, _, job_id = key.partition("@")
     project, _, name = pipeline.partition("/")
-    return Job(Pipeline(project, name), job_id)
+    return Job(Pipeline(project, name), JobId(job_id))
 
 
 def _bounded(reason: str) -> str:

@@ -4,7 +4,6 @@ Called by the api through `Pps`, by `pipelines` and by `job_runs`. Mirrors the j
 row; every change of it is one transaction together with what changes of its output and meta commit.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,11 +18,12 @@ from pdk.pachyderm.pps.errors import DatumNotFound, JobNotFound, PipelineNotFoun
 from pdk.pachyderm.pps.job_infos import datum_info, job_info, job_of
 from pdk.pachyderm.pps.logs import Logs
 from pdk.pachyderm.pps.spec import parse_spec
-from pdk.pachyderm.pps.types import DatumInfo, DatumState, Job, JobInfo, JobState, Json, Pipeline
+from pdk.pachyderm.pps.types import DatumInfo, Job, JobInfo, Json, Pipeline
 from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as pipeline_rows
 from pdk.pachyderm.store.jobs import JobRow
+from pdk.pachyderm.values import DatumId, DatumState, JobId, JobState
 from pdk.reconcile.changes import Changes
 
 DEFAULT_STOP_REASON = "job stopped"
@@ -57,24 +57,13 @@ class Jobs:
         """Create the job of every output commit that propagation opened; called by pfs inside its transaction."""
         for new in new_commits:
             repo = new.commit.repo
-            row = pipeline_rows.get(tx.conn, repo.project, repo.name) if repo.type == USER else None
-            if row is None or row.stopped:
+            job = Job(Pipeline(repo.project, repo.name), JobId(new.commit.id))
+            row = pipeline_rows.get(tx.conn, job.pipeline.key) if repo.type == USER else None
+            if row is None or row.stopped or new.branch.name != row.effective_spec["output_branch"]:
                 continue
-            job = Job(Pipeline(repo.project, repo.name), new.commit.id)
-            output_branch = str(json.loads(row.effective_spec)["output_branch"])
-            if new.branch.name != output_branch or job_rows.get(tx.conn, repo.project, repo.name, job.id):
-                continue
-            job_rows.insert(
-                tx.conn,
-                repo.project,
-                repo.name,
-                job.id,
-                row.version,
-                output_branch,
-                JobState.JOB_CREATED,
-                rfc3339_now(),
-            )
-            self._after_commit(job)
+            if job_rows.get(tx.conn, job.key) is None:
+                job_rows.insert(tx.conn, job.key, row.version, new.branch.name, rfc3339_now())
+                self._after_commit(job)
 
     def end(self, tx: PfsTransaction, row: JobRow, state: JobState, reason: str = "") -> bool:
         """Take a job to a terminal state that is not SUCCESS and finish its commits with the reason.
@@ -100,7 +89,7 @@ class Jobs:
 
     def end_all(self, tx: PfsTransaction, pipeline: Pipeline, reason: str) -> None:
         """Kill every job of a pipeline that has not ended."""
-        for row in job_rows.list_unfinished(tx.conn, pipeline.project, pipeline.name):
+        for row in job_rows.list_unfinished(tx.conn, pipeline.key):
             self.end(tx, row, JobState.JOB_KILLED, reason)
 
     def settle(self, tx: PfsTransaction, row: JobRow) -> bool:
@@ -115,12 +104,12 @@ class Jobs:
         return True
 
     def _after_commit(self, job: Job) -> None:
-        self._db.after_commit(lambda: self._signal(job))
+        def signal() -> None:
+            self._changes.notify()
+            for callback in self.on_changed:
+                callback(job)
 
-    def _signal(self, job: Job) -> None:
-        self._changes.notify()
-        for callback in self.on_changed:
-            callback(job)
+        self._db.after_commit(signal)
 
     # Calls of clients
 
@@ -141,16 +130,16 @@ class Jobs:
     def forget_job(self, job: Job) -> None:
         """Remove what is left of a job whose output commit is gone."""
         with self._db.transaction() as conn:
-            row = job_rows.get(conn, job.pipeline.project, job.pipeline.name, job.id)
+            row = job_rows.get(conn, job.key)
             if row is not None:
                 job_rows.delete(conn, row.seq)
                 self._after_commit(job)
-            datum_rows.delete_of_job(conn, (job.pipeline.project, job.pipeline.name, job.id))
+            datum_rows.delete_of_job(conn, job.key)
         self._logs.delete_job(job)
 
     def _row(self, job: Job) -> JobRow:
         with self._db.read() as conn:
-            row = job_rows.get(conn, job.pipeline.project, job.pipeline.name, job.id)
+            row = job_rows.get(conn, job.key)
         if row is None:
             raise JobNotFound(job)
         return row
@@ -173,10 +162,9 @@ class Jobs:
             if wanted.pipeline is None:
                 rows = job_rows.list_all(conn)
             else:
-                project, name = wanted.pipeline.project, wanted.pipeline.name
-                if pipeline_rows.get(conn, project, name) is None:
+                if pipeline_rows.get(conn, wanted.pipeline.key) is None:
                     raise PipelineNotFound(wanted.pipeline)
-                rows = job_rows.list_of_pipeline(conn, project, name)
+                rows = job_rows.list_of_pipeline(conn, wanted.pipeline.key)
             rows = [row for row in rows if not wanted.projects or row.project in wanted.projects]
             if wanted.history >= 0:
                 current = {(row.project, row.name): row.version for row in pipeline_rows.list_current(conn)}
@@ -210,16 +198,16 @@ class Jobs:
                 return
             yield self.wait_job(job, cancelled)
 
-    def list_job_set(self, projects: Sequence[str] = ()) -> list[tuple[str, list[JobInfo]]]:
+    def list_job_set(self, projects: Sequence[str] = ()) -> list[tuple[JobId, list[JobInfo]]]:
         """Return (id, jobs) of every job set, newest first."""
-        sets: dict[str, list[JobInfo]] = {}
+        sets: dict[JobId, list[JobInfo]] = {}
         for info in self.list_job(JobFilter(projects=projects, history=-1)):
             sets.setdefault(info.job.id, []).insert(0, info)
         return list(sets.items())
 
     def subscribe_job(self, pipeline: Pipeline, cancelled: Callable[[], bool]) -> Iterator[JobInfo]:
         """Yield every change of a pipeline's unfinished and later jobs until `cancelled()` or the server stops."""
-        seen: dict[str, JobInfo] = {}
+        seen: dict[JobId, JobInfo] = {}
         first = True
         while not cancelled() and not self._changes.closed:
             version = self._changes.version
@@ -233,13 +221,11 @@ class Jobs:
 
     def spec_of(self, info: JobInfo) -> tuple[Json, str]:
         """Return effective spec and salt of the pipeline version a job ran with. Raises PipelineNotFound."""
-        pipeline = info.job.pipeline
         with self._db.read() as conn:
-            row = pipeline_rows.get(conn, pipeline.project, pipeline.name, info.version)
+            row = pipeline_rows.get(conn, info.job.pipeline.key, info.version)
         if row is None:
-            raise PipelineNotFound(pipeline)
-        spec: Json = json.loads(row.effective_spec)
-        return spec, row.salt
+            raise PipelineNotFound(info.job.pipeline)
+        return row.effective_spec, row.salt
 
     # Datums
 
@@ -247,16 +233,16 @@ class Jobs:
         """Describe the datums of a job in order; none before it runs. Raises JobNotFound."""
         image = self._image(job)
         with self._db.read() as conn:
-            rows = datum_rows.list_of_job(conn, (job.pipeline.project, job.pipeline.name, job.id), states)
+            rows = datum_rows.list_of_job(conn, job.key, states)
         return [datum_info(job, row, image) for row in rows]
 
-    def inspect_datum(self, job: Job, datum_id: str) -> DatumInfo:
+    def inspect_datum(self, job: Job, datum_id: DatumId) -> DatumInfo:
         """Describe a datum. Raises JobNotFound, DatumNotFound."""
         if not datum_id:
             raise InvalidArgument("datum id must be specified")
         image = self._image(job)
         with self._db.read() as conn:
-            row = datum_rows.get(conn, (job.pipeline.project, job.pipeline.name, job.id), datum_id)
+            row = datum_rows.get(conn, job.key, datum_id)
         if row is None:
             raise DatumNotFound(job, datum_id)
         return datum_info(job, row, image)

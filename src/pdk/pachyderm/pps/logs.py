@@ -20,6 +20,7 @@ from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import logs as log_files
 from pdk.pachyderm.store import pipelines as pipeline_rows
 from pdk.pachyderm.store.logs import LogFile, LogFiles, LogRecord
+from pdk.pachyderm.values import NO_JOB, DatumId, JobId
 from pdk.reconcile.changes import Changes
 
 DEFAULT_SINCE = 24 * 3600.0
@@ -34,11 +35,11 @@ class JobLog:
         self._job = job
         self._signal = signal
 
-    def datum(self, datum_id: str) -> "DatumLog":
+    def datum(self, datum_id: DatumId) -> "DatumLog":
         """Return the log of one datum."""
         return DatumLog(self, datum_id)
 
-    def append(self, message: str, datum_id: str, user: bool) -> None:
+    def append(self, message: str, datum_id: DatumId, user: bool) -> None:
         """Store one line."""
         self._file.append(LogRecord(time.time(), message, self._job.id, datum_id, user=user))
         self._signal.notify()
@@ -51,7 +52,7 @@ class JobLog:
 class DatumLog:
     """Where the lines of one datum go."""
 
-    def __init__(self, log: JobLog, datum_id: str) -> None:
+    def __init__(self, log: JobLog, datum_id: DatumId) -> None:
         self._log = log
         self._datum_id = datum_id
 
@@ -80,21 +81,21 @@ class Logs:
 
     def open_job(self, job: Job) -> JobLog:
         """Open the log of a job for writing."""
-        return JobLog(self._files.open_job(job.pipeline.project, job.pipeline.name, job.id), job, self._signal)
+        return JobLog(self._files.open_job(job.key), job, self._signal)
 
-    def master(self, pipeline: Pipeline, message: str, job_id: str = "") -> None:
+    def master(self, pipeline: Pipeline, message: str, job_id: JobId = NO_JOB) -> None:
         """Store a line about a pipeline or one of its jobs."""
         record = LogRecord(time.time(), message, job_id, master=True)
-        self._files.append_master(pipeline.project, pipeline.name, record)
+        self._files.append_master(pipeline.key, record)
         self._signal.notify()
 
     def delete_job(self, job: Job) -> None:
         """Remove the log of a job."""
-        self._files.delete_job(job.pipeline.project, job.pipeline.name, job.id)
+        self._files.delete_job(job.key)
 
     def delete_pipeline(self, pipeline: Pipeline) -> None:
         """Remove the logs of a pipeline and its jobs."""
-        self._files.delete_pipeline(pipeline.project, pipeline.name)
+        self._files.delete_pipeline(pipeline.key)
 
     def get_logs(self, wanted: LogFilter, cancelled: Callable[[], bool] = lambda: False) -> Iterator[LogMessage]:
         """Yield the lines that pass the filter, oldest first; with `follow` go on until `cancelled()` or the server stops.
@@ -117,8 +118,8 @@ class Logs:
         if pipeline is None or not pipeline.name:
             raise InvalidArgument("pipeline must be specified for the given job")
         with self._db.read() as conn:
-            job = job_rows.get(conn, pipeline.project, pipeline.name, wanted.job.id) if wanted.job else None
-            if pipeline_rows.get(conn, pipeline.project, pipeline.name) is None:
+            job = job_rows.get(conn, Job(pipeline, wanted.job.id).key) if wanted.job else None
+            if pipeline_rows.get(conn, pipeline.key) is None:
                 raise PipelineNotFound(pipeline)
         if wanted.job and job is None:
             raise JobNotFound(Job(pipeline, wanted.job.id))
@@ -141,7 +142,7 @@ class _Reader:
         self._wanted = wanted
         self._since = since
         self._offsets: dict[int, int] = {}
-        self._inputs: dict[tuple[str, str], tuple[DatumInput, ...]] = {}
+        self._inputs: dict[tuple[JobId, DatumId], tuple[DatumInput, ...]] = {}
 
     def new_lines(self) -> Iterator[LogMessage]:
         """Yield the lines that pass the filter and were not yielded before, oldest first."""
@@ -155,14 +156,13 @@ class _Reader:
                     yield message
 
     def _paths(self) -> list[Path]:
-        project, name = self._pipeline.project, self._pipeline.name
         if self._wanted.master:
-            return self._files.master_paths(project, name)
+            return self._files.master_paths(self._pipeline.key)
         if self._wanted.job:
-            return [self._files.job_path(project, name, self._wanted.job.id)]
+            return [self._files.job_path(Job(self._pipeline, self._wanted.job.id).key)]
         with self._db.read() as conn:
-            jobs = job_rows.list_of_pipeline(conn, project, name)
-        return [self._files.job_path(project, name, job.id) for job in reversed(jobs)]
+            jobs = job_rows.list_of_pipeline(conn, self._pipeline.key)
+        return [self._files.job_path(Job(self._pipeline, job.id).key) for job in reversed(jobs)]
 
     def _message(self, record: LogRecord) -> LogMessage | None:
         wanted = self._wanted
@@ -186,9 +186,7 @@ class _Reader:
         key = (record.job_id, record.datum_id)
         if key not in self._inputs:
             with self._db.read() as conn:
-                row = datum_rows.get(
-                    conn, (self._pipeline.project, self._pipeline.name, record.job_id), record.datum_id
-                )
+                row = datum_rows.get(conn, Job(self._pipeline, record.job_id).key, record.datum_id)
             self._inputs[key] = inputs_from_json(row.inputs) if row else ()
         return self._inputs[key]
 

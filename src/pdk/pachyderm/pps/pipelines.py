@@ -5,7 +5,6 @@ transaction of pfs, so repos, branches, spec commit, pipeline row, and the first
 not at all.
 """
 
-import json
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -26,11 +25,12 @@ from pdk.pachyderm.pps.jobs import Jobs
 from pdk.pachyderm.pps.logs import Logs
 from pdk.pachyderm.pps.secrets import Secrets
 from pdk.pachyderm.pps.spec import ParsedRequest, parse_request, parse_spec
-from pdk.pachyderm.pps.types import Json, Pipeline, PipelineInfo, PipelineSpec
+from pdk.pachyderm.pps.types import Job, Json, Pipeline, PipelineInfo, PipelineSpec
 from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as rows
 from pdk.pachyderm.store.pipelines import PipelineRow
+from pdk.pachyderm.values import NO_JOB, JobId
 from pdk.reconcile.changes import Changes
 
 MASTER = "master"
@@ -75,7 +75,7 @@ class Pipelines:
 
     def _store(self, tx: PfsTransaction, request: ParsedRequest, user_json: str, update: bool, reprocess: bool) -> None:
         pipeline = request.spec.pipeline
-        previous = rows.get(tx.conn, pipeline.project, pipeline.name)
+        previous = rows.get(tx.conn, pipeline.key)
         if previous is not None and not update:
             raise PipelineExists(pipeline)
         self._check_inputs(request.spec)
@@ -129,7 +129,7 @@ class Pipelines:
                 stopped=previous.stopped if previous else False,
                 salt=salt,
                 user_spec=user_json,
-                effective_spec=json.dumps(request.effective),
+                effective_spec=request.effective,
             ),
         )
 
@@ -152,7 +152,7 @@ class Pipelines:
 
     def _drop_old_branches(self, tx: PfsTransaction, previous: PipelineRow, spec: PipelineSpec) -> None:
         """An update may name another output branch; the old one keeps its commits and gets no new ones."""
-        old = parse_spec(json.loads(previous.effective_spec))
+        old = parse_spec(previous.effective_spec)
         if old.output_branch != spec.output_branch:
             self._detach(tx, old)
 
@@ -161,16 +161,16 @@ class Pipelines:
     def stop_pipeline(self, pipeline: Pipeline, must_exist: bool = False) -> None:
         """Kill the pipeline's jobs and cut it off from its inputs. Raises PipelineNotFound with `must_exist`."""
         with self._pfs.transaction() as tx:
-            row = rows.get(tx.conn, pipeline.project, pipeline.name)
+            row = rows.get(tx.conn, pipeline.key)
             if row is None:
                 if must_exist:
                     raise PipelineNotFound(pipeline)
                 return
             if row.stopped:
                 return
-            rows.set_stopped(tx.conn, pipeline.project, pipeline.name, True)
+            rows.set_stopped(tx.conn, pipeline.key, True)
             self._jobs.end_all(tx, pipeline, "all jobs killed because pipeline was stopped")
-            self._detach(tx, parse_spec(json.loads(row.effective_spec)))
+            self._detach(tx, parse_spec(row.effective_spec))
         self._logs.master(pipeline, "pipeline was stopped")
 
     def start_pipeline(self, pipeline: Pipeline) -> None:
@@ -179,8 +179,8 @@ class Pipelines:
             row = self._row(tx.conn, pipeline)
             if not row.stopped:
                 return
-            rows.set_stopped(tx.conn, pipeline.project, pipeline.name, False)
-            spec = parse_spec(json.loads(row.effective_spec))
+            rows.set_stopped(tx.conn, pipeline.key, False)
+            spec = parse_spec(row.effective_spec)
             self._check_inputs(spec)
             self._attach(tx, spec)
         self._logs.master(pipeline, "pipeline was started")
@@ -193,16 +193,16 @@ class Pipelines:
         Raises BranchInUse when another pipeline reads it and `force` is not given, PipelineNotFound with `must_exist`.
         """
         with self._pfs.transaction() as tx:
-            row = rows.get(tx.conn, pipeline.project, pipeline.name)
+            row = rows.get(tx.conn, pipeline.key)
             if row is None:
                 if must_exist:
                     raise PipelineNotFound(pipeline)
                 return
             self._jobs.end_all(tx, pipeline, "all jobs killed because pipeline was deleted")
-            job_rows.delete_of_pipeline(tx.conn, pipeline.project, pipeline.name)
-            datum_rows.delete_of_pipeline(tx.conn, pipeline.project, pipeline.name)
-            rows.delete(tx.conn, pipeline.project, pipeline.name)
-            self._delete_repos(tx, parse_spec(json.loads(row.effective_spec)), force, keep_repo)
+            job_rows.delete_of_pipeline(tx.conn, pipeline.key)
+            datum_rows.delete_of_pipeline(tx.conn, pipeline.key)
+            rows.delete(tx.conn, pipeline.key)
+            self._delete_repos(tx, parse_spec(row.effective_spec), force, keep_repo)
         self._logs.delete_pipeline(pipeline)
 
     def _delete_repos(self, tx: PfsTransaction, spec: PipelineSpec, force: bool, keep_repo: bool) -> None:
@@ -232,7 +232,7 @@ class Pipelines:
 
     @staticmethod
     def _row(conn: sqlite3.Connection, pipeline: Pipeline) -> PipelineRow:
-        row = rows.get(conn, pipeline.project, pipeline.name)
+        row = rows.get(conn, pipeline.key)
         if row is None:
             raise PipelineNotFound(pipeline)
         return row
@@ -245,13 +245,13 @@ class Pipelines:
         with self._db.read() as conn:
             row: PipelineRow | None = self._row(conn, base)
             if back and row is not None:
-                row = rows.get(conn, base.project, base.name, row.version - back)
+                row = rows.get(conn, base.key, row.version - back)
             if row is None:
                 raise PipelineNotFound(pipeline)
             return pipeline_info(conn, row)
 
     def list_pipeline(
-        self, pipeline: Pipeline | None = None, projects: Sequence[str] = (), history: int = 0, set_id: str = ""
+        self, pipeline: Pipeline | None = None, projects: Sequence[str] = (), history: int = 0, set_id: JobId = NO_JOB
     ) -> list[PipelineInfo]:
         """Describe pipelines, newest first; `history` n = also n versions before, -1 all; `set_id`: as of that commit set."""
         with self._db.read() as conn:
@@ -259,9 +259,9 @@ class Pipelines:
             current = [row for row in current if not projects or row.project in projects]
             result: list[PipelineRow] = []
             for row in current:
-                versions = rows.list_versions(conn, row.project, row.name)
+                versions = rows.list_versions(conn, pipeline_of(row).key)
                 if set_id:
-                    job = job_rows.get(conn, row.project, row.name, set_id)
+                    job = job_rows.get(conn, Job(pipeline_of(row), set_id).key)
                     result += [version for version in versions if job and version.version == job.version]
                 else:
                     result += versions if history < 0 else versions[: history + 1]

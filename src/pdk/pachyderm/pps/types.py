@@ -1,7 +1,6 @@
 """Values of the pipeline system, as the engine takes and returns them.
 
-Used by pps and by `api/pps.py`, which translates them to and from the messages of `pps_v2`. The numbers of the enums are those
-on the wire.
+Used by pps and by `api/pps.py`, which translates them to and from the messages of `pps_v2`.
 """
 
 import datetime
@@ -11,58 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pdk.pachyderm.pfs.types import Branch, Commit, FileInfo, Repo
-
-Json = dict[str, Any]
-"""A JSON object as the standard library decodes it."""
-
-
-class JobState(enum.IntEnum):
-    """How far a job is; `TERMINAL_JOB_STATES` are never left again."""
-
-    JOB_STATE_UNKNOWN = 0
-    JOB_CREATED = 1
-    JOB_STARTING = 2
-    JOB_RUNNING = 3
-    JOB_FAILURE = 4
-    JOB_SUCCESS = 5
-    JOB_KILLED = 6
-    JOB_EGRESSING = 7
-    JOB_FINISHING = 8
-    JOB_UNRUNNABLE = 9
-
-    @property
-    def terminal(self) -> bool:
-        """True when the job has ended."""
-        return self in TERMINAL_JOB_STATES
-
-
-TERMINAL_JOB_STATES = frozenset(
-    {JobState.JOB_SUCCESS, JobState.JOB_FAILURE, JobState.JOB_KILLED, JobState.JOB_UNRUNNABLE}
+from pdk.pachyderm.values import (
+    NO_DATUM,
+    NO_JOB,
+    DatumId,
+    DatumState,
+    JobId,
+    JobKey,
+    JobState,
+    PipelineKey,
+    PipelineState,
+    ProcessStats,
 )
 
-
-class DatumState(enum.IntEnum):
-    """What became of a datum; UNKNOWN only in a dry listing, STARTING until it has ended."""
-
-    UNKNOWN = 0
-    FAILED = 1
-    SUCCESS = 2
-    SKIPPED = 3
-    STARTING = 4
-    RECOVERED = 5
-
-
-class PipelineState(enum.IntEnum):
-    """The state of a pipeline; pdk derives it from the rows, so it never lags behind them."""
-
-    PIPELINE_STATE_UNKNOWN = 0
-    PIPELINE_STARTING = 1
-    PIPELINE_RUNNING = 2
-    PIPELINE_RESTARTING = 3
-    PIPELINE_FAILURE = 4
-    PIPELINE_PAUSED = 5
-    PIPELINE_STANDBY = 6
-    PIPELINE_CRASHING = 7
+# A JSON object as the standard library decodes it.
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, order=True)
@@ -74,6 +36,11 @@ class Pipeline:
 
     def __str__(self) -> str:
         return f"{self.project}/{self.name}"
+
+    @property
+    def key(self) -> PipelineKey:
+        """The handle as rows have it."""
+        return self.project, self.name
 
     @property
     def output_repo(self) -> Repo:
@@ -96,10 +63,15 @@ class Job:
     """A job handle: pipeline and commit-set id; printed `project/name@id`."""
 
     pipeline: Pipeline
-    id: str
+    id: JobId
 
     def __str__(self) -> str:
         return f"{self.pipeline}@{self.id}"
+
+    @property
+    def key(self) -> JobKey:
+        """The handle as rows have it."""
+        return *self.pipeline.key, self.id
 
     @property
     def output_commit(self) -> Commit:
@@ -210,17 +182,6 @@ class PipelineInfo:
 
 
 @dataclass(frozen=True)
-class ProcessStats:
-    """Times in seconds and sizes in bytes, of one datum or summed over a job."""
-
-    download_seconds: float = 0.0
-    process_seconds: float = 0.0
-    upload_seconds: float = 0.0
-    download_bytes: int = 0
-    upload_bytes: int = 0
-
-
-@dataclass(frozen=True)
 class JobInfo:
     """One job. `output_branch` is the branch its output commit was made on; counts are numbers of datums."""
 
@@ -238,7 +199,7 @@ class JobInfo:
     failed: int = 0
     recovered: int = 0
     restart: int = 0
-    stats: ProcessStats = ProcessStats()
+    stats: ProcessStats = field(default_factory=ProcessStats)
 
 
 @dataclass(frozen=True)
@@ -254,7 +215,7 @@ class JobDetails:
 class RunningDatum:
     """A datum that is being processed at this moment."""
 
-    datum_id: str
+    datum_id: DatumId
     started: datetime.datetime
     inputs: tuple["DatumInput", ...]
 
@@ -279,7 +240,7 @@ class DatumInput:
 class Datum:
     """One unit of work: its inputs ordered by name, its id (which files) and hash (which contents, with the pipeline's salt)."""
 
-    id: str
+    id: DatumId
     hash: str
     inputs: tuple[DatumInput, ...]
 
@@ -292,10 +253,10 @@ class DatumInfo:
     datum: Datum
     state: DatumState
     reason: str = ""
-    stats: ProcessStats = ProcessStats()
+    stats: ProcessStats = field(default_factory=ProcessStats)
     data: tuple[FileInfo, ...] = ()
     image: str = ""
-    processed_by: str = ""
+    processed_by: JobId = NO_JOB
 
 
 @dataclass(frozen=True)
@@ -303,8 +264,8 @@ class LogMessage:
     """One line of a log. `user`: printed by user code; `master`: about the pipeline or job rather than one datum."""
 
     pipeline: Pipeline | None
-    job_id: str
-    datum_id: str
+    job_id: JobId
+    datum_id: DatumId
     moment: datetime.datetime
     message: str
     user: bool = False
@@ -318,7 +279,7 @@ class LogFilter:
 
     pipeline: Pipeline | None = None
     job: Job | None = None
-    datum_id: str = ""
+    datum_id: DatumId = NO_DATUM
     data_filters: Sequence[str] = ()
     master: bool = False
     follow: bool = False

@@ -22,6 +22,7 @@ from pdk.pachyderm.pps.logs import DatumLog
 from pdk.pachyderm.pps.scratch import Scratch, new_scratch
 from pdk.pachyderm.pps.secrets import SecretMask, Secrets
 from pdk.pachyderm.pps.types import Datum, Job, PipelineInfo, PipelineSpec, SecretMount
+from pdk.pachyderm.values import DatumId
 from pdk.process.child import Child, ChildSpec, Launcher, Mount
 
 LAST_LINES = 12
@@ -49,8 +50,8 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._children: dict[str, Child] = {}
-        self._restarting: set[str] = set()
+        self._children: dict[DatumId, Child] = {}
+        self._restarting: set[DatumId] = set()
         self._cancelled = False
 
     @property
@@ -66,7 +67,7 @@ class Cancellation:
         for child in children:
             child.kill()
 
-    def restart(self, datum_id: str) -> bool:
+    def restart(self, datum_id: DatumId) -> bool:
         """Kill the user code of one datum so that it begins anew; False when none of it runs now."""
         with self._lock:
             child = self._children.get(datum_id)
@@ -77,7 +78,7 @@ class Cancellation:
         return child is not None
 
     @contextlib.contextmanager
-    def watch(self, datum_id: str, child: Child) -> Iterator[None]:
+    def watch(self, datum_id: DatumId, child: Child) -> Iterator[None]:
         """Let `cancel` and `restart` reach `child` for as long as it runs; raises Stopped or Restarted if they did."""
         with self._lock:
             self._children[datum_id] = child

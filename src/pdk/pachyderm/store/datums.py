@@ -1,23 +1,27 @@
-"""Rows of datums, per job; called by `pps`. They stand for the original's meta commit: what was processed, from what, how."""
+"""Rows of datums, per job; called by `pps`.
+
+They stand for the original's meta commit: what was processed, from what, how.
+"""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
-from pdk.pachyderm.store.jobs import Stats
+from pdk.db import rows
+from pdk.pachyderm.values import DatumId, DatumState, JobId, JobKey, PipelineKey, ProcessStats
 
 
 @dataclass(frozen=True, slots=True)
 class DatumRow:
     """One datum of a job; `inputs` is JSON text, `processed_by` the id of the job that ran it."""
 
-    id: str
+    id: DatumId
     position: int
     hash: str
     inputs: str
-    state: int
+    state: DatumState
     reason: str
-    processed_by: str
+    processed_by: JobId
     download_seconds: float
     process_seconds: float
     upload_seconds: float
@@ -29,62 +33,53 @@ class DatumRow:
 class NewDatum:
     """A datum when its job begins."""
 
-    id: str
+    id: DatumId
     hash: str
     inputs: str
-    state: int
-    processed_by: str
+    state: DatumState
+    processed_by: JobId
 
 
-JobKey = tuple[str, str, str]
-"""Project, pipeline and job id."""
-
-_COLUMNS = ", ".join(DatumRow.__slots__)
 _OF_JOB = "project = ? AND pipeline = ? AND job = ?"
+_STATS = ", ".join(f"{each.name} = ?" for each in fields(ProcessStats))
 
 
-def insert_all(conn: sqlite3.Connection, job: JobKey, rows: Iterable[NewDatum]) -> None:
+def insert_all(conn: sqlite3.Connection, job: JobKey, datums: Iterable[NewDatum]) -> None:
     """Add the datums of a job in order."""
     conn.executemany(
         """INSERT INTO datums (project, pipeline, job, position, id, hash, inputs, state, processed_by)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        ((*job, n, row.id, row.hash, row.inputs, row.state, row.processed_by) for n, row in enumerate(rows)),
+        ((*job, n, each.id, each.hash, each.inputs, each.state, each.processed_by) for n, each in enumerate(datums)),
     )
 
 
-def get(conn: sqlite3.Connection, job: JobKey, datum_id: str) -> DatumRow | None:
+def get(conn: sqlite3.Connection, job: JobKey, datum_id: DatumId) -> DatumRow | None:
     """Return the datum, or None."""
-    row = conn.execute(f"SELECT {_COLUMNS} FROM datums WHERE {_OF_JOB} AND id = ?", (*job, datum_id)).fetchone()
-    return DatumRow(*row) if row else None
+    return rows.fetch_one(conn, DatumRow, f"SELECT * FROM datums WHERE {_OF_JOB} AND id = ?", *job, datum_id)
 
 
-def list_of_job(conn: sqlite3.Connection, job: JobKey, states: Sequence[int] = ()) -> list[DatumRow]:
+def list_of_job(conn: sqlite3.Connection, job: JobKey, states: Sequence[DatumState] = ()) -> list[DatumRow]:
     """Return the datums of a job in order; `states` empty = all."""
-    sql = f"SELECT {_COLUMNS} FROM datums WHERE {_OF_JOB}"
-    if states:
-        sql += f" AND state IN ({', '.join('?' * len(states))})"
-    return [DatumRow(*row) for row in conn.execute(f"{sql} ORDER BY position", (*job, *states))]
+    which = _in_states(states) if states else ""
+    return rows.fetch(conn, DatumRow, f"SELECT * FROM datums WHERE {_OF_JOB}{which} ORDER BY position", *job, *states)
 
 
-def hashes(conn: sqlite3.Connection, job: JobKey, states: Sequence[int]) -> dict[str, tuple[str, str]]:
+def hashes(conn: sqlite3.Connection, job: JobKey, states: Sequence[DatumState]) -> dict[DatumId, tuple[str, JobId]]:
     """Return datum id -> (hash, processed_by) of the datums of a job in one of `states`."""
-    rows = conn.execute(
-        f"SELECT id, hash, processed_by FROM datums WHERE {_OF_JOB} AND state IN ({', '.join('?' * len(states))})",
-        (*job, *states),
-    )
-    return {row["id"]: (row["hash"], row["processed_by"]) for row in rows}
+    sql = f"SELECT id, hash, processed_by FROM datums WHERE {_OF_JOB}{_in_states(states)}"
+    return {row["id"]: (row["hash"], row["processed_by"]) for row in conn.execute(sql, (*job, *states))}
 
 
-def finish(conn: sqlite3.Connection, job: JobKey, datum_id: str, state: int, reason: str, stats: Stats) -> None:
+def _in_states(states: Sequence[DatumState]) -> str:
+    return f" AND state IN ({', '.join('?' * len(states))})"
+
+
+def finish(
+    conn: sqlite3.Connection, job: JobKey, datum_id: DatumId, state: DatumState, reason: str, stats: ProcessStats
+) -> None:
     """Record what became of a datum."""
-    conn.execute(
-        f"""UPDATE datums SET state = ?, reason = ?, download_seconds = ?, process_seconds = ?, upload_seconds = ?,
-        download_bytes = ?, upload_bytes = ? WHERE {_OF_JOB} AND id = ?""",
-        (
-            state, reason, stats.download_seconds, stats.process_seconds, stats.upload_seconds, stats.download_bytes,
-            stats.upload_bytes, *job, datum_id,
-        ),
-    )  # fmt: skip
+    sql = f"UPDATE datums SET state = ?, reason = ?, {_STATS} WHERE {_OF_JOB} AND id = ?"
+    conn.execute(sql, (state, reason, *astuple(stats), *job, datum_id))
 
 
 def delete_of_job(conn: sqlite3.Connection, job: JobKey) -> None:
@@ -92,6 +87,6 @@ def delete_of_job(conn: sqlite3.Connection, job: JobKey) -> None:
     conn.execute(f"DELETE FROM datums WHERE {_OF_JOB}", job)
 
 
-def delete_of_pipeline(conn: sqlite3.Connection, project: str, pipeline: str) -> None:
+def delete_of_pipeline(conn: sqlite3.Connection, pipeline: PipelineKey) -> None:
     """Remove the datums of every job of a pipeline."""
-    conn.execute("DELETE FROM datums WHERE project = ? AND pipeline = ?", (project, pipeline))
+    conn.execute("DELETE FROM datums WHERE project = ? AND pipeline = ?", pipeline)

@@ -2,7 +2,10 @@
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
+
+from pdk.db import rows
+from pdk.pachyderm.values import DatumState, JobId, JobKey, JobState, PipelineKey, ProcessStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,10 +15,10 @@ class JobRow:
     seq: int
     project: str
     pipeline: str
-    id: str
+    id: JobId
     version: int
     output_branch: str
-    state: int
+    state: JobState
     reason: str
     created: str
     started: str | None
@@ -33,99 +36,78 @@ class JobRow:
     upload_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What one datum adds to the sums of its job; seconds and bytes."""
-
-    download_seconds: float = 0.0
-    process_seconds: float = 0.0
-    upload_seconds: float = 0.0
-    download_bytes: int = 0
-    upload_bytes: int = 0
-
-
-COUNTERS = ("processed", "skipped", "failed", "recovered")
-_COLUMNS = ", ".join(JobRow.__slots__)
-_JOB = f"SELECT {_COLUMNS} FROM jobs"
-_KEY = "project = ? AND pipeline = ? AND id = ?"
+# The column that counts the datums of a job which ended so.
+_COUNTERS = {
+    DatumState.SUCCESS: "processed",
+    DatumState.FAILED: "failed",
+    DatumState.RECOVERED: "recovered",
+    DatumState.SKIPPED: "skipped",
+}
+_ADDED = ", ".join(f"{each.name} = {each.name} + ?" for each in fields(ProcessStats))
+_JOB = "SELECT * FROM jobs"
+_OF_PIPELINE = "project = ? AND pipeline = ?"
 
 
-def insert(
-    conn: sqlite3.Connection, project: str, pipeline: str, job_id: str, version: int, output_branch: str, state: int, created: str
-) -> None:  # fmt: skip
-    """Add a job."""
-    conn.execute(
-        """INSERT INTO jobs (project, pipeline, id, version, output_branch, state, created)
-        VALUES (?, ?, ?, ?, ?, ?, ?)""",
-        (project, pipeline, job_id, version, output_branch, state, created),
-    )
+def insert(conn: sqlite3.Connection, key: JobKey, version: int, output_branch: str, created: str) -> None:
+    """Add a job, CREATED."""
+    project, pipeline, job_id = key
+    values = {"project": project, "pipeline": pipeline, "id": job_id, "version": version}
+    values |= {"output_branch": output_branch, "state": JobState.JOB_CREATED, "created": created}
+    rows.insert(conn, "jobs", values)
 
 
-def get(conn: sqlite3.Connection, project: str, pipeline: str, job_id: str) -> JobRow | None:
+def get(conn: sqlite3.Connection, key: JobKey) -> JobRow | None:
     """Return the job, or None."""
-    row = conn.execute(f"{_JOB} WHERE {_KEY}", (project, pipeline, job_id)).fetchone()
-    return JobRow(*row) if row else None
+    return rows.fetch_one(conn, JobRow, f"{_JOB} WHERE {_OF_PIPELINE} AND id = ?", *key)
 
 
-def latest(conn: sqlite3.Connection, project: str, pipeline: str) -> JobRow | None:
+def latest(conn: sqlite3.Connection, pipeline: PipelineKey) -> JobRow | None:
     """Return the job of the pipeline that was created last, or None."""
-    row = conn.execute(
-        f"{_JOB} WHERE project = ? AND pipeline = ? ORDER BY seq DESC LIMIT 1", (project, pipeline)
-    ).fetchone()
-    return JobRow(*row) if row else None
+    return rows.fetch_one(conn, JobRow, f"{_JOB} WHERE {_OF_PIPELINE} ORDER BY seq DESC LIMIT 1", *pipeline)
 
 
 def list_all(conn: sqlite3.Connection) -> list[JobRow]:
     """Return every job, newest first."""
-    return [JobRow(*row) for row in conn.execute(f"{_JOB} ORDER BY seq DESC")]
+    return rows.fetch(conn, JobRow, f"{_JOB} ORDER BY seq DESC")
 
 
-def list_of_pipeline(conn: sqlite3.Connection, project: str, pipeline: str) -> list[JobRow]:
+def list_of_pipeline(conn: sqlite3.Connection, pipeline: PipelineKey) -> list[JobRow]:
     """Return the jobs of one pipeline, newest first."""
-    rows = conn.execute(f"{_JOB} WHERE project = ? AND pipeline = ? ORDER BY seq DESC", (project, pipeline))
-    return [JobRow(*row) for row in rows]
+    return rows.fetch(conn, JobRow, f"{_JOB} WHERE {_OF_PIPELINE} ORDER BY seq DESC", *pipeline)
 
 
 def list_of_set(conn: sqlite3.Connection, set_id: str) -> list[JobRow]:
     """Return the jobs with this id, in the order they were created (upstream first)."""
-    return [JobRow(*row) for row in conn.execute(f"{_JOB} WHERE id = ? ORDER BY seq", (set_id,))]
+    return rows.fetch(conn, JobRow, f"{_JOB} WHERE id = ? ORDER BY seq", set_id)
 
 
-def list_unfinished(conn: sqlite3.Connection, project: str, pipeline: str) -> list[JobRow]:
+def list_unfinished(conn: sqlite3.Connection, pipeline: PipelineKey) -> list[JobRow]:
     """Return the jobs of a pipeline that have not ended, oldest first."""
-    rows = conn.execute(
-        f"{_JOB} WHERE project = ? AND pipeline = ? AND finished IS NULL ORDER BY seq", (project, pipeline)
-    )
-    return [JobRow(*row) for row in rows]
+    return rows.fetch(conn, JobRow, f"{_JOB} WHERE {_OF_PIPELINE} AND finished IS NULL ORDER BY seq", *pipeline)
 
 
 def list_next(conn: sqlite3.Connection) -> list[JobRow]:
     """Return the oldest job that has not ended of every pipeline: the only ones that may move."""
-    rows = conn.execute(
-        f"""{_JOB} WHERE seq IN (SELECT min(seq) FROM jobs WHERE finished IS NULL GROUP BY project, pipeline)
-        ORDER BY seq"""
-    )
-    return [JobRow(*row) for row in rows]
+    oldest = "SELECT min(seq) FROM jobs WHERE finished IS NULL GROUP BY project, pipeline"
+    return rows.fetch(conn, JobRow, f"{_JOB} WHERE seq IN ({oldest}) ORDER BY seq")
 
 
-def has_unfinished(conn: sqlite3.Connection, project: str, pipeline: str) -> bool:
+def has_unfinished(conn: sqlite3.Connection, pipeline: PipelineKey) -> bool:
     """Tell whether any job of the pipeline has not ended."""
-    sql = "SELECT 1 FROM jobs WHERE project = ? AND pipeline = ? AND finished IS NULL LIMIT 1"
-    return conn.execute(sql, (project, pipeline)).fetchone() is not None
+    sql = f"SELECT 1 FROM jobs WHERE {_OF_PIPELINE} AND finished IS NULL LIMIT 1"
+    return conn.execute(sql, pipeline).fetchone() is not None
 
 
-def set_state(conn: sqlite3.Connection, seq: int, state: int, expected: Sequence[int]) -> bool:
+def set_state(conn: sqlite3.Connection, seq: int, state: JobState, expected: Sequence[JobState]) -> bool:
     """Move an unfinished job from one of the expected states to `state`; return False when it is in another."""
     marks = ", ".join("?" * len(expected))
-    cursor = conn.execute(
-        f"UPDATE jobs SET state = ? WHERE seq = ? AND finished IS NULL AND state IN ({marks})", (state, seq, *expected)
-    )
-    return cursor.rowcount == 1
+    sql = f"UPDATE jobs SET state = ? WHERE seq = ? AND finished IS NULL AND state IN ({marks})"
+    return conn.execute(sql, (state, seq, *expected)).rowcount == 1
 
 
 def set_started(conn: sqlite3.Connection, seq: int, started: str, total: int, skipped: int) -> None:
     """Record the beginning of processing and how many datums there are."""
-    conn.execute("UPDATE jobs SET started = ?, total = ?, skipped = ? WHERE seq = ?", (started, total, skipped, seq))
+    rows.update(conn, "jobs", ("seq", seq), {"started": started, "total": total, "skipped": skipped})
 
 
 def count_restart(conn: sqlite3.Connection, seq: int) -> None:
@@ -133,27 +115,16 @@ def count_restart(conn: sqlite3.Connection, seq: int) -> None:
     conn.execute("UPDATE jobs SET restart = restart + 1 WHERE seq = ?", (seq,))
 
 
-def count_datum(conn: sqlite3.Connection, seq: int, counter: str, stats: Stats) -> None:
-    """Add one datum to `counter` (one of COUNTERS) and its figures to the sums."""
-    if counter not in COUNTERS:
-        raise ValueError(counter)
-    conn.execute(
-        f"""UPDATE jobs SET {counter} = {counter} + 1, download_seconds = download_seconds + ?,
-        process_seconds = process_seconds + ?, upload_seconds = upload_seconds + ?,
-        download_bytes = download_bytes + ?, upload_bytes = upload_bytes + ? WHERE seq = ?""",
-        (
-            stats.download_seconds, stats.process_seconds, stats.upload_seconds, stats.download_bytes, stats.upload_bytes, seq,
-        ),
-    )  # fmt: skip
+def count_datum(conn: sqlite3.Connection, seq: int, state: DatumState, stats: ProcessStats) -> None:
+    """Add one datum that ended in `state` to the counts, and its figures to the sums."""
+    counter = _COUNTERS[state]
+    conn.execute(f"UPDATE jobs SET {counter} = {counter} + 1, {_ADDED} WHERE seq = ?", (*astuple(stats), seq))
 
 
-def finish(conn: sqlite3.Connection, seq: int, state: int, reason: str, finished: str) -> bool:
+def finish(conn: sqlite3.Connection, seq: int, state: JobState, reason: str, finished: str) -> bool:
     """Move an unfinished job to a terminal state; return False when it has ended already."""
-    cursor = conn.execute(
-        "UPDATE jobs SET state = ?, reason = ?, finished = ? WHERE seq = ? AND finished IS NULL",
-        (state, reason, finished, seq),
-    )
-    return cursor.rowcount == 1
+    sql = "UPDATE jobs SET state = ?, reason = ?, finished = ? WHERE seq = ? AND finished IS NULL"
+    return conn.execute(sql, (state, reason, finished, seq)).rowcount == 1
 
 
 def delete(conn: sqlite3.Connection, seq: int) -> None:
@@ -161,6 +132,6 @@ def delete(conn: sqlite3.Connection, seq: int) -> None:
     conn.execute("DELETE FROM jobs WHERE seq = ?", (seq,))
 
 
-def delete_of_pipeline(conn: sqlite3.Connection, project: str, pipeline: str) -> None:
+def delete_of_pipeline(conn: sqlite3.Connection, pipeline: PipelineKey) -> None:
     """Remove the jobs of a pipeline."""
-    conn.execute("DELETE FROM jobs WHERE project = ? AND pipeline = ?", (project, pipeline))
+    conn.execute(f"DELETE FROM jobs WHERE {_OF_PIPELINE}", pipeline)

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pdk.pachyderm.values import NO_DATUM, NO_JOB, DatumId, JobId, JobKey, PipelineKey
+
 MAX_JOB_BYTES = 32 << 20
 MAX_MASTER_BYTES = 4 << 20
 KEEP_JOBS = 500
@@ -32,8 +34,8 @@ class LogRecord:
 
     moment: float
     message: str
-    job_id: str = ""
-    datum_id: str = ""
+    job_id: JobId = NO_JOB
+    datum_id: DatumId = NO_DATUM
     user: bool = False
     master: bool = False
 
@@ -109,14 +111,14 @@ class LogFiles:
         self._keep_jobs = keep_jobs
         self._master_lock = threading.Lock()
 
-    def _folder(self, project: str, pipeline: str) -> Path:
-        return self._root / project / pipeline
+    def _folder(self, pipeline: PipelineKey) -> Path:
+        return self._root.joinpath(*pipeline)
 
-    def open_job(self, project: str, pipeline: str, job_id: str) -> LogFile:
+    def open_job(self, job: JobKey) -> LogFile:
         """Open a job's log for appending; the files of the pipeline's oldest jobs beyond the bound go."""
-        folder = self._folder(project, pipeline)
-        log = LogFile(folder / f"{job_id}{_SUFFIX}", self._max_job_bytes)
-        self._prune(folder)
+        path = self.job_path(job)
+        log = LogFile(path, self._max_job_bytes)
+        self._prune(path.parent)
         return log
 
     def _prune(self, folder: Path) -> None:
@@ -126,9 +128,9 @@ class LogFiles:
             for path in sorted(files, key=lambda path: path.stat().st_mtime_ns)[:surplus]:
                 path.unlink(missing_ok=True)
 
-    def append_master(self, project: str, pipeline: str, record: LogRecord) -> None:
+    def append_master(self, pipeline: PipelineKey, record: LogRecord) -> None:
         """Store one master line of a pipeline."""
-        path = self._folder(project, pipeline) / _MASTER_NAME
+        path = self._folder(pipeline) / _MASTER_NAME
         with self._master_lock:
             log = LogFile(path, MAX_MASTER_BYTES)
             log.append(record)
@@ -137,22 +139,23 @@ class LogFiles:
             if size >= MAX_MASTER_BYTES:
                 path.replace(path.with_name(_OLD_MASTER_NAME))
 
-    def job_path(self, project: str, pipeline: str, job_id: str) -> Path:
-        """Where the log of a job is, if it has one."""
-        return self._folder(project, pipeline) / f"{job_id}{_SUFFIX}"
+    def job_path(self, job: JobKey) -> Path:
+        """Return where the log of a job is, if it has one."""
+        *pipeline, job_id = job
+        return self._root.joinpath(*pipeline, f"{job_id}{_SUFFIX}")
 
-    def master_paths(self, project: str, pipeline: str) -> list[Path]:
-        """Where the master lines of a pipeline are, oldest first."""
-        folder = self._folder(project, pipeline)
+    def master_paths(self, pipeline: PipelineKey) -> list[Path]:
+        """Return where the master lines of a pipeline are, oldest first."""
+        folder = self._folder(pipeline)
         return [folder / _OLD_MASTER_NAME, folder / _MASTER_NAME]
 
-    def delete_job(self, project: str, pipeline: str, job_id: str) -> None:
+    def delete_job(self, job: JobKey) -> None:
         """Remove the log of a job."""
-        self.job_path(project, pipeline, job_id).unlink(missing_ok=True)
+        self.job_path(job).unlink(missing_ok=True)
 
-    def delete_pipeline(self, project: str, pipeline: str) -> None:
+    def delete_pipeline(self, pipeline: PipelineKey) -> None:
         """Remove every log of a pipeline."""
-        folder = self._folder(project, pipeline)
+        folder = self._folder(pipeline)
         if folder.exists():
             shutil.rmtree(folder)
 

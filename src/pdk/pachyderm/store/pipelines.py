@@ -1,13 +1,18 @@
 """Rows of pipelines, one per version; called by `pps`. The highest version is the current one."""
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pdk.db import rows
+from pdk.pachyderm.values import PipelineKey
+
+_KEY = "project = ? AND name = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineRow:
-    """One version of a pipeline; the specs are JSON text, `spec_commit` is a commit-set id."""
+    """One version of a pipeline; `spec_commit` is a commit-set id, `user_spec` JSON text as the client wrote it."""
 
     project: str
     name: str
@@ -18,57 +23,37 @@ class PipelineRow:
     stopped: bool
     salt: str
     user_spec: str
-    effective_spec: str
+    effective_spec: dict[str, Any]
 
 
-_COLUMNS = "project, name, version, spec_commit, created, updated, stopped, salt, user_spec, effective_spec"
-
-
-def _row(row: sqlite3.Row) -> PipelineRow:
-    values = list(row)
-    values[6] = bool(values[6])
-    return PipelineRow(*values)
-
-
-def get(conn: sqlite3.Connection, project: str, name: str, version: int | None = None) -> PipelineRow | None:
+def get(conn: sqlite3.Connection, key: PipelineKey, version: int | None = None) -> PipelineRow | None:
     """Return that version (None: the current one), or None."""
-    sql, arguments = f"SELECT {_COLUMNS} FROM pipelines WHERE project = ? AND name = ?", [project, name]
-    if version is not None:
-        row = conn.execute(f"{sql} AND version = ?", (*arguments, version)).fetchone()
-    else:
-        row = conn.execute(f"{sql} ORDER BY version DESC LIMIT 1", arguments).fetchone()
-    return _row(row) if row else None
+    sql = f"SELECT * FROM pipelines WHERE {_KEY} AND (version = ? OR ? IS NULL) ORDER BY version DESC LIMIT 1"
+    return rows.fetch_one(conn, PipelineRow, sql, *key, version, version)
 
 
 def list_current(conn: sqlite3.Connection) -> list[PipelineRow]:
     """Return the current version of every pipeline, the one created last first."""
-    rows = conn.execute(
-        f"""SELECT {_COLUMNS} FROM pipelines p WHERE version =
-        (SELECT max(version) FROM pipelines q WHERE q.project = p.project AND q.name = p.name)
-        ORDER BY created DESC, rowid DESC"""
-    )
-    return [_row(row) for row in rows]
+    newest = "SELECT max(version) FROM pipelines q WHERE q.project = p.project AND q.name = p.name"
+    sql = f"SELECT * FROM pipelines p WHERE version = ({newest}) ORDER BY created DESC, rowid DESC"
+    return rows.fetch(conn, PipelineRow, sql)
 
 
-def list_versions(conn: sqlite3.Connection, project: str, name: str) -> list[PipelineRow]:
+def list_versions(conn: sqlite3.Connection, key: PipelineKey) -> list[PipelineRow]:
     """Return every version of one pipeline, newest first."""
-    rows = conn.execute(
-        f"SELECT {_COLUMNS} FROM pipelines WHERE project = ? AND name = ? ORDER BY version DESC", (project, name)
-    )
-    return [_row(row) for row in rows]
+    return rows.fetch(conn, PipelineRow, f"SELECT * FROM pipelines WHERE {_KEY} ORDER BY version DESC", *key)
 
 
 def insert(conn: sqlite3.Connection, row: PipelineRow) -> None:
     """Add one version."""
-    marks: Sequence[str] = ["?"] * 10
-    conn.execute(f"INSERT INTO pipelines ({_COLUMNS}) VALUES ({', '.join(marks)})", astuple(row))
+    rows.insert(conn, "pipelines", asdict(row))
 
 
-def set_stopped(conn: sqlite3.Connection, project: str, name: str, stopped: bool) -> None:
+def set_stopped(conn: sqlite3.Connection, key: PipelineKey, stopped: bool) -> None:
     """Record on every version whether the pipeline is stopped."""
-    conn.execute("UPDATE pipelines SET stopped = ? WHERE project = ? AND name = ?", (stopped, project, name))
+    conn.execute(f"UPDATE pipelines SET stopped = ? WHERE {_KEY}", (stopped, *key))
 
 
-def delete(conn: sqlite3.Connection, project: str, name: str) -> None:
+def delete(conn: sqlite3.Connection, key: PipelineKey) -> None:
     """Remove every version of a pipeline."""
-    conn.execute("DELETE FROM pipelines WHERE project = ? AND name = ?", (project, name))
+    conn.execute(f"DELETE FROM pipelines WHERE {_KEY}", key)

@@ -1,9 +1,9 @@
-"""Rows of secrets; called by `pps`. Values are base64 text, as in a Kubernetes Secret; the database file has mode 0600."""
+"""Rows of secrets; called by `pps`. Values are base64 text, as in a Kubernetes Secret; the database's mode is 0600."""
 
-import json
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from pdk.db import rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,31 +12,23 @@ class SecretRow:
 
     name: str
     type: str
-    data: Mapping[str, str]
+    data: dict[str, str]
     created: str
 
 
-def _row(row: sqlite3.Row) -> SecretRow:
-    return SecretRow(row["name"], row["type"], json.loads(row["data"]), row["created"])
-
-
 def insert(conn: sqlite3.Connection, row: SecretRow) -> None:
-    """Add a secret; raises sqlite3.IntegrityError when the name is taken."""
-    conn.execute(
-        "INSERT INTO secrets (name, type, data, created) VALUES (?, ?, ?, ?)",
-        (row.name, row.type, json.dumps(dict(row.data)), row.created),
-    )
+    """Add a secret. Raises sqlite3.IntegrityError when the name is taken."""
+    rows.insert(conn, "secrets", asdict(row))
 
 
 def get(conn: sqlite3.Connection, name: str) -> SecretRow | None:
     """Return the secret, or None."""
-    row = conn.execute("SELECT name, type, data, created FROM secrets WHERE name = ?", (name,)).fetchone()
-    return _row(row) if row else None
+    return rows.fetch_one(conn, SecretRow, "SELECT * FROM secrets WHERE name = ?", name)
 
 
 def list_all(conn: sqlite3.Connection) -> list[SecretRow]:
     """Return every secret, by name."""
-    return [_row(row) for row in conn.execute("SELECT name, type, data, created FROM secrets ORDER BY name")]
+    return rows.fetch(conn, SecretRow, "SELECT * FROM secrets ORDER BY name")
 
 
 def delete(conn: sqlite3.Connection, name: str) -> bool:

@@ -19,8 +19,9 @@ from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import Branch, CommitState, Repo
 from pdk.pachyderm.pps.engine import Pps, PpsSettings
 from pdk.pachyderm.pps.images import ImageMap
-from pdk.pachyderm.pps.types import DatumState, Job, Pipeline
+from pdk.pachyderm.pps.types import Job, Pipeline
 from pdk.pachyderm.store import pfs_schema, pps_schema
+from pdk.pachyderm.values import DatumState
 from pdk.process.child import SubprocessLauncher
 from pdk.reconcile.changes import Changes
 from pdk.storage.filesets import FileSetStorage

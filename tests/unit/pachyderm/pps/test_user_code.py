@@ -16,7 +16,7 @@ from pdk.pachyderm.pps.environment import Address
 from pdk.pachyderm.pps.images import ImageMap, ImageTarget
 from pdk.pachyderm.pps.secrets import SecretMask, Secrets
 from pdk.pachyderm.pps.spec import parse_request
-from pdk.pachyderm.pps.types import DatumInput, Job, JobState, PipelineInfo, PipelineState
+from pdk.pachyderm.pps.types import DatumInput, Job, PipelineInfo
 from pdk.pachyderm.pps.user_code import (
     Cancellation,
     JobContext,
@@ -30,6 +30,7 @@ from pdk.pachyderm.pps.user_code import (
     exit_text,
 )
 from pdk.pachyderm.store.pps_schema import MIGRATIONS
+from pdk.pachyderm.values import JobState, PipelineState
 from pdk.process.child import SubprocessLauncher, namespaces_available
 from pdk.process.tree import find_marked
 
