@@ -230,7 +230,7 @@ def _fitting_numbers(values: np.ndarray, fact: Mapping[str, Any]) -> Column | No
 
 
 def _quick_numbers(texts: Sequence[str]) -> np.ndarray | None:
-    """All texts as float64, or None if any of them needs a closer look. (Python reads "1_0" as a number; CSV has none.)"""
+    """All texts as float64, or None if any of them needs a closer look (Python reads "1_0" as a number, CSV not)."""
     if "_" in "".join(texts):
         return None
     try:

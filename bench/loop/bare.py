@@ -3,7 +3,7 @@
     python bench/loop/bare.py data.csv out-folder        prints one JSON object of seconds by stage
 
 Same rows, network, number of batches and validations as the experiment, with a plain torch loop; the same handler and
-archiver as the deploy container. No contract, no registry, no gate, no routing: what a script on one's own machine does.
+archiver as the deploy container. No contract, registry, gate or routing: what a script on one's own machine does.
 """
 
 import json

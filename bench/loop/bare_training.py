@@ -18,7 +18,7 @@ def read(csv: Path) -> pd.DataFrame:
 
 
 def train(frame: pd.DataFrame, config: dict[str, Any], checkpoint: Path) -> None:
-    """Fit the preprocessing, train for the experiment's number of batches, validate as often, write the serving files."""
+    """Fit the preprocessing, train for the experiment's number of batches, validate as often, write what is served."""
     hparams, contract = config["hyperparameters"], contracts.load()
     label = contracts.label_of(contract)["name"]
     held_out = frame.sample(frac=float(hparams["validation_fraction"]), random_state=0).index

@@ -1,10 +1,10 @@
-"""Commit to first answer of the new version, stage by stage, beside a bare script that does the same work without systems.
+"""Commit to first answer of the new version, stage by stage, beside a bare script that does the same without systems.
 
     .venv/bin/python bench/loop/run.py [--rounds 3]
 
-One run, interleaved: each round makes a new file of 31,000 rows, commits it to a running stack (the real pipelines), then
-gives the same file to `bare.py`. Medians; the ratio is loop / bare. The first round of the loop trains from nothing, the
-others are warm-started; the first is shown, but is not in the medians.
+One run, interleaved: each round makes a new file of 31,000 rows, commits it to a running stack (the real pipelines),
+then gives the same file to `bare.py`. Medians; the ratio is loop / bare. The first round of the loop trains from
+nothing, the others are warm-started; the first is shown, but is not in the medians.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def bare_round(path: Path, folder: Path) -> dict[str, float]:
     """Run the bare script on the same file; return its seconds by stage."""
     out = Path(tempfile.mkdtemp(dir=folder))
     command = [sys.executable, str(ROOT / "bench" / "loop" / "bare.py"), str(path), str(out)]
-    # As many threads as the trial gets on two cores: the stack serves meanwhile, and a thread too many makes torch spin.
+    # As many threads as the trial gets on two cores: the stack serves meanwhile; one too many makes torch spin.
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     started = time.perf_counter()
     result = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)

@@ -215,9 +215,8 @@ def table_lines(results: dict[tuple[tuple[int, int], str], list[Run]]) -> Iterat
             )
             ratio = statistics.median(mine.rate / other.rate for mine, other in zip(runs, peer, strict=True))
             rows, connections = scenario
-            yield (
-                f"| {rows} | {connections} | {contender} | {rate:.0f} | {p50:.2f} | {p99:.2f} | {cpu:.2f} | {ratio:.2f} |"
-            )
+            figures = f"{rate:.0f} | {p50:.2f} | {p99:.2f} | {cpu:.2f} | {ratio:.2f}"
+            yield f"| {rows} | {connections} | {contender} | {figures} |"
 
 
 if __name__ == "__main__":

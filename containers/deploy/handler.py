@@ -130,7 +130,7 @@ class CustomerChurnHandler(BaseHandler):
         return predictions
 
     def _is_request(self, entry: Any) -> bool:
-        """Tell a request from an instance: TorchServe's frontend calls an undivided body "body", and names no column."""
+        """Tell a request from an instance: TorchServe's frontend calls an undivided body "body" and names no column."""
         return isinstance(entry, Mapping) and "body" in entry and not any(name in entry for name in self.spec.columns)
 
     def _load_model(self, folder: Path) -> torch.nn.Module:

@@ -65,9 +65,8 @@ def run_lap(systems: Systems, path: Path) -> Lap:
     if commit_id is None:
         started = time.monotonic()
         commit_id = put(systems, path)
-        say(
-            f"pdk put file {DATA_REPO}@master:{path.name} -f sample-data/{path.name}   ({time.monotonic() - started:.1f} s)"
-        )
+        seconds = time.monotonic() - started
+        say(f"pdk put file {DATA_REPO}@master:{path.name} -f sample-data/{path.name}   ({seconds:.1f} s)")
     else:
         say(f"{path.name} is already committed as {commit_id}")
     watcher = Watcher(systems, commit_id)

@@ -18,7 +18,7 @@ PIPELINES = ("training-pipeline.json", "deployment-pipeline.json", "rollout-pipe
 
 
 def prepare(systems: Systems, code_url: str | None = None) -> Iterator[str]:
-    """Do every step that is not done yet, yielding a line about each. `code_url`: folder or git URL of the model code."""
+    """Do every step not done yet, yielding a line about each. `code_url`: folder or git URL of the model code."""
     yield from _data_repo(systems)
     yield from _determined_project(systems)
     yield from _service_account(systems)

@@ -1,4 +1,4 @@
-"""kill -9 of each server in the middle of a put, a training and a rollout; code that fails: the loop goes on where it was."""
+"""kill -9 of each server in the middle of a put, a training and a rollout; code that fails: the loop goes on."""
 
 import subprocess
 import sys

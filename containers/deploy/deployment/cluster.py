@@ -64,7 +64,7 @@ class Cluster:
             ) from error
 
     def replace(self, service: V1beta1InferenceService) -> dict[str, Any]:
-        """Replace the state its resourceVersion names. Raises `Conflicting` if that is not the current one."""
+        """Replace the state its resourceVersion names. Raises `Conflicting` if another is current."""
         name = service.metadata.name
         what = f"replace InferenceService {name}"
         try:
@@ -73,7 +73,7 @@ class Cluster:
             raise Conflicting(str(error)) from error
 
     def restore(self, document: Mapping[str, Any]) -> None:
-        """Replace the state whose resourceVersion the document names. Raises `Conflicting` if that is not the current one."""
+        """Replace the state whose resourceVersion the document names. Raises `Conflicting` if another is current."""
         name = document["metadata"]["name"]
         arguments = (isvc.GROUP, isvc.VERSION, self.namespace, isvc.PLURAL, name, document)
         call = self._client.api_instance.replace_namespaced_custom_object
@@ -83,7 +83,7 @@ class Cluster:
             raise Conflicting(str(error)) from error
 
     def delete(self, name: str, resource_version: str) -> None:
-        """Delete the state that `resource_version` names. Raises `Conflicting` if that is not the current one."""
+        """Delete the state that `resource_version` names. Raises `Conflicting` if another is current."""
         arguments = (isvc.GROUP, isvc.VERSION, self.namespace, isvc.PLURAL, name)
         options = V1DeleteOptions(preconditions=V1Preconditions(resource_version=resource_version))
         call = self._client.api_instance.delete_namespaced_custom_object

@@ -119,6 +119,7 @@ def live_version(live: Mapping[str, Any]) -> int | None:
         return None
     if not text.isdecimal():
         raise InputError(
-            f"annotation {MODEL_VERSION} of the live InferenceService is {text!r}, not a number: correct it, or use --force"
+            f"annotation {MODEL_VERSION} of the live InferenceService is {text!r}, not a number: "
+            "correct it, or use --force"
         )
     return int(text)

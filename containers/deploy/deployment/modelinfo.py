@@ -1,8 +1,8 @@
 """`model-info.yaml`: what one pipeline tells the next about the model it made. Read and written by `deploy.py`.
 
-The training pipeline writes the first one: {name, version, pipeline, repo} as in the original example, and the version's
-name, data commit, code commit, experiment, checkpoint and metrics. `version` is the number in the model registry. `build` passes all of it on and adds a
-`build` section, which is what `rollout` needs.
+The training pipeline writes the first one: {name, version, pipeline, repo} as in the original example, and the
+version's name, data commit, code commit, experiment, checkpoint and metrics. `version` is the number in the model
+registry. `build` passes all of it on and adds a `build` section, which is what `rollout` needs.
 """
 
 import os

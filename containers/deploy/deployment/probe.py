@@ -65,7 +65,8 @@ def ask(endpoint: str, host: str, served_name: str, example: Example, timeout: f
     if not _alike(rows, example.predictions[:-1]):
         raise WrongAnswer(
             f"model version {info.get('model_version')} serves, but predicts {rows} for the example "
-            f"it predicted as {example.predictions[:-1]} when it was built: do the libraries of the serving image differ?"
+            f"it predicted as {example.predictions[:-1]} when it was built: "
+            "do the libraries of the serving image differ?"
         )
     return headers.get(REVISION_HEADER)
 

@@ -116,7 +116,8 @@ def _experiment_modules(code: Path) -> tuple[ModuleType, ModuleType, ModuleType]
         return importlib.import_module("data"), importlib.import_module("contract"), importlib.import_module("table")
     except ImportError as error:
         raise TrainError(
-            f"the experiment has a {CONTRACT_FILE}, but its data.py, contract.py or table.py cannot be imported: {error}",
+            f"the experiment has a {CONTRACT_FILE}, but its data.py, contract.py or table.py cannot "
+            f"be imported: {error}",
             str(code),
             "keep these modules, and what they import, beside the contract; or remove the contract",
         ) from error

@@ -1,4 +1,4 @@
-"""Runs a master in a process of its own, for tests that kill it: DATA_DIR PORT MARKER SLOTS; prints the port when ready."""
+"""Runs a master in a process of its own, for tests that kill it: DATA_DIR PORT MARKER SLOTS; prints its port."""
 
 import logging
 import signal

@@ -1,4 +1,4 @@
-"""The server object in this process: start, stop, ports; long polls that do not starve; a machine without namespaces."""
+"""The server object in this process: start, stop, ports; long polls do not starve; a machine without namespaces."""
 
 import socket
 import threading

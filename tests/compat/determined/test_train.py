@@ -172,8 +172,8 @@ def test_the_command_line_shows_it(det, trained, tmp_path):
 
 def test_preview_of_a_policy(det, trained):
     answer = det(
-        "e", "set", "gc-policy", trained.id, "--save-experiment-best", 0, "--save-trial-best", 0, "--save-trial-latest", 0,
-        status=0, stdin="n\n",
+        "e", "set", "gc-policy", trained.id, "--save-experiment-best", 0, "--save-trial-best", 0,
+        "--save-trial-latest", 0, status=0, stdin="n\n",
     )  # fmt: skip
     assert "0 checkpoints with validations and 1 checkpoints without validations" in answer
     assert "Aborting operations" in answer

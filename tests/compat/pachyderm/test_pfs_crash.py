@@ -117,7 +117,7 @@ def check_store(root):
 
 
 def test_what_was_acknowledged_is_there_after_each_kill(server):
-    """Several rounds: a client commits as fast as it can, the server dies at some moment, what it had answered counts."""
+    """Several rounds: a client commits as fast as it can, the server dies at some moment; what it answered counts."""
     client = server.start()
     client.pfs.create_repo(repo=pfs.Repo.from_uri("data"))
     acknowledged = 0

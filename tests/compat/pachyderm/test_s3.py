@@ -1,4 +1,4 @@
-"""The S3 gateway through boto3, used as KServe's storage initializer uses it, and over plain HTTP where boto3 hides things."""
+"""The S3 gateway through boto3, used as KServe's storage initializer uses it, and over plain HTTP."""
 
 import http.client
 import random

@@ -16,7 +16,8 @@ def test_a_lock_is_exclusive_until_it_is_closed(tmp_path):
 
 
 def test_a_killed_holder_holds_nothing(tmp_path):
-    code = f"from pathlib import Path; from pdk.base.locks import lock_file; f = lock_file(Path({str(tmp_path / 'l')!r})); print(1, flush=True); input()"
+    imports = "from pathlib import Path; from pdk.base.locks import lock_file"
+    code = f"{imports}; f = lock_file(Path({str(tmp_path / 'l')!r})); print(1, flush=True); input()"
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     holder.stdout.readline()
     with pytest.raises(AlreadyLocked):

@@ -1,4 +1,4 @@
-"""What a rollout decides, against a small Kubernetes API and data plane on loopback. The whole stack is in tests/e2e."""
+"""What a rollout decides, against a small Kubernetes API and data plane on loopback. The whole is in tests/e2e."""
 
 import copy
 import json

@@ -1,6 +1,7 @@
 """Children: output, mount namespaces, trees that end, leftovers."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import time
@@ -48,7 +49,7 @@ exec unshare --user --map-root-user "$@"
 
 
 def test_read_only_mount_of_an_ordinary_user_keeps_the_flags_of_the_machines(tmp_path):
-    """In a user namespace of its own a process may not clear nosuid, nodev and noexec, which /tmp and /home often have."""
+    """In a user namespace of its own a process may not clear nosuid, nodev and noexec, which /tmp often has."""
     host, scratch = tmp_path / "host", tmp_path / "root"
     host.mkdir()
     scratch.mkdir()
@@ -73,7 +74,8 @@ def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(tmp_path):
     child = SubprocessLauncher().start(
         spec(
             tmp_path,
-            f"cat /pfs/{name}/x && mkdir /pfs/out && echo made > /pfs/out/y && ls -d /mnt/models /usr && pwd; touch /mnt/models/z",
+            f"cat /pfs/{name}/x && mkdir /pfs/out && echo made > /pfs/out/y && ls -d /mnt/models /usr && pwd; "
+            "touch /mnt/models/z",
             mounts=[Mount(source, "/pfs"), Mount(models, "/mnt/models", read_only=True)],
         ),
         lambda s, t: lines.append((s, t)),
@@ -94,7 +96,9 @@ def test_namespace_without_root(tmp_path):
     (work / "pfs").mkdir(parents=True)
     (work / "root").mkdir()
     subprocess.run(["chown", "-R", "65534:65534", str(work)], check=True)
-    order = f'{{"root": "{work}/root", "mounts": [["{work}/pfs", "/pfs", false]], "cwd": "/pfs", "argv": ["sh", "-c", "id -u; echo ok > /pfs/y"]}}'
+    argv = ["sh", "-c", "id -u; echo ok > /pfs/y"]
+    mounts = [[f"{work}/pfs", "/pfs", False]]
+    order = json.dumps({"root": f"{work}/root", "mounts": mounts, "cwd": "/pfs", "argv": argv})
     result = subprocess.run(
         ["/usr/bin/python3", "-I", "-S", "-c", f"exec(compile({script.read_text()!r}, 'ns', 'exec'))", order],
         user=65534,

@@ -1,4 +1,4 @@
-"""A training loop on the Core API without torch: starts in half a second, checkpoints every 10 steps, obeys preemption."""
+"""A training loop on the Core API without torch: starts in half a second, checkpoints every 10 steps, can be paused."""
 
 import sys
 import time

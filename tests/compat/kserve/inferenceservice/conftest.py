@@ -42,7 +42,8 @@ class Handler:
         if instance == "files":
             return sorted(os.listdir("/mnt/models"))
         if instance == "env":
-            return {key: os.environ.get(key) for key in ("TS_SERVICE_ENVELOPE", "OMP_NUM_THREADS", "GREETING", "TMPDIR")}
+            names = ("TS_SERVICE_ENVELOPE", "OMP_NUM_THREADS", "GREETING", "TMPDIR")
+            return {name: os.environ.get(name) for name in names}
         if isinstance(instance, dict) and "sleep" in instance:
             time.sleep(instance["sleep"])
         return float("nan") if self.nan else self.version

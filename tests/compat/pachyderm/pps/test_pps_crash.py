@@ -1,4 +1,4 @@
-"""`kill -9` of a whole pachd in the middle of a job: nothing finished is lost or done twice, nothing unfinished is forgotten."""
+"""`kill -9` of a whole pachd in the middle of a job: nothing finished is lost or done twice, nothing open forgotten."""
 
 import os
 import signal

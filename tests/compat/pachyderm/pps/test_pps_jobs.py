@@ -182,7 +182,7 @@ def test_a_datum_is_tried_again_and_can_be_recovered(bench):
 
 def test_datums_run_side_by_side_when_asked_to(bench):
     bench.repo("data")
-    script = "date +%s%N > /pfs/out/begin-$(basename /pfs/data/*); sleep 0.6; date +%s%N > /pfs/out/end-$(basename /pfs/data/*)"
+    script = "n=$(basename /pfs/data/*); date +%s%N > /pfs/out/begin-$n; sleep 0.6; date +%s%N > /pfs/out/end-$n"
     pipeline = bench.pipeline("p", script, parallelism_spec={"constant": 2})
     job_id = bench.commit("data", {"/a": "", "/b": ""})
     assert bench.wait(pipeline, job_id).data_processed == 2

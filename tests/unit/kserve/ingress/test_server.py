@@ -30,7 +30,7 @@ LIMITS = Limits(
 
 
 class ModelServer:
-    """Answers every request on a kept connection with `answer` (bytes, or a function of the request); keeps what it saw."""
+    """Answers every request on a kept connection with `answer` (bytes, or a function of it); keeps what came."""
 
     def __init__(self):
         self.answer = http_answer(200, b'{"predictions": [1]}')

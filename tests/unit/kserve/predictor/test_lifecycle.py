@@ -72,7 +72,8 @@ class Bench:
         self.revisions.put_service(ServiceRow(uid, "default", "churn"))
         return self.revisions.put(
             Revision(
-                uid, "default", "churn", number, "abc", {"model": {"modelFormat": {"name": "pytorch"}, "storageUri": uri}},
+                uid, "default", "churn", number, "abc",
+                {"model": {"modelFormat": {"name": "pytorch"}, "storageUri": uri}},
                 {"pdk/model-version": "7"}, "churn-predictor-00001-deployment-abc-x", 1,
             )
         )  # fmt: skip

@@ -52,8 +52,8 @@ def test_names(name):
 
 def test_exactly_one_implementation():
     expected = (
-        "exactly one of [SKLearn, XGBoost, Tensorflow, PyTorch, Triton, ONNX, HuggingFace, PMML, LightGBM, Paddle, Model, "
-        "WorkerSpec, PodSpec] must be specified in PredictorSpec"
+        "exactly one of [SKLearn, XGBoost, Tensorflow, PyTorch, Triton, ONNX, HuggingFace, PMML, LightGBM, Paddle, "
+        "Model, WorkerSpec, PodSpec] must be specified in PredictorSpec"
     )
     assert denied(isvc(minReplicas=1)) == expected
     assert denied(isvc(model=MODEL, containers=[{"name": "kserve-container"}])) == expected

@@ -1,9 +1,9 @@
-"""Lets a pps die by SIGKILL before or after its n-th COMMIT, for n = 0, 1, 2, ..., and a second one finish the work each time.
+"""Lets a pps die by SIGKILL before or after its n-th COMMIT, for n = 0, 1, 2, ..., and a second one finish its work.
 
     python crash_lives.py <folder>
 
-Prints a JSON line per life that was cut short: what the second one found and left. Every life is a fork of this process,
-which has all imports done and no threads.
+Prints a JSON line per life that was cut short: what the second one found and left. Every life is a fork of this
+process, which has all imports done and no threads.
 """
 
 import json
@@ -165,7 +165,7 @@ def main():
     assert live(begin, template) == 0
     number = 0
     while True:
-        # After one COMMIT and before the next one the database is the same, so every second point is killed on the other side.
+        # After one COMMIT and before the next one the database is the same: every second point dies on the other side.
         after = number % 2 == 1
         folder = root / str(number)
         shutil.copytree(template, folder)
