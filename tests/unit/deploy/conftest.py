@@ -1,13 +1,15 @@
-"""A checkpoint as training leaves it, made from the real experiment code, and the deploy container's modules."""
+"""A checkpoint as training leaves it, made from the real experiment code, the deploy container's modules, a rollout."""
 
 import importlib.util
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from fake_kserve import COMMIT, JOB, FakeCluster, write_source
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTAINER = ROOT / "containers" / "deploy"
@@ -19,6 +21,7 @@ HPARAMS = yaml.safe_load((EXPERIMENT / "const.yaml").read_text())["hyperparamete
 
 sys.path.insert(0, str(CONTAINER))  # before the imports below: the container's modules are no installed package
 from deployment.build import BuildOptions, run  # noqa: E402
+from deployment.rollout import Clock, Rollout, RolloutOptions  # noqa: E402
 from deployment.torchserve_config import Serving  # noqa: E402
 
 
@@ -133,3 +136,68 @@ def build_model(make_trained, tmp_path_factory):
 def built(build_model):
     """One build, shared by all tests that only read it."""
     return build_model()
+
+
+@pytest.fixture
+def cluster():
+    with FakeCluster() as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def config_file(cluster, tmp_path):
+    path = tmp_path / "kubeconfig"
+    context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+    server = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{cluster.server_port}"}}
+    users = [{"name": "u", "user": {}}]
+    path.write_text(
+        yaml.safe_dump({"current-context": "c", "contexts": [context], "clusters": [server], "users": users})
+    )
+    return path
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    write_source(folder)
+    return folder
+
+
+class Passing:
+    """A clock whose sleeping takes no time."""
+
+    def __init__(self):
+        self.time = 0.0
+
+    def now(self):
+        return self.time
+
+    def sleep(self, seconds):
+        self.time += seconds
+
+
+@pytest.fixture
+def roll_out(source, config_file):
+    said = []
+
+    def run(**changes):
+        clock = Passing()
+        filled = {
+            "source": source,
+            "input_commit": COMMIT,
+            "deployment_name": "customer-churn",
+            "namespace": "models",
+            "job": JOB,
+            "config_file": str(config_file),
+            "service_account": "pach-deploy",
+            **changes,
+        }
+        return Rollout(RolloutOptions(**filled), said.append, Clock(clock.now, clock.sleep)).run()
+
+    run.said = said
+    return run

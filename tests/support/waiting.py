@@ -1,0 +1,16 @@
+"""Waiting for what happens on another thread or in another process: never for a time, always for a condition."""
+
+import time
+
+
+def wait_until(condition, timeout=60.0, interval=0.02, what="what was waited for"):
+    """Return the first true value of `condition()`, asked every `interval` seconds; fail after `timeout` seconds.
+
+    `what` names it in the failure: a text, or a function called then, so that it can show the state that was reached.
+    """
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what() if callable(what) else what}")
+        time.sleep(interval)
+    return value
