@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pdk.base.errors import PdkError
 from pdk.db.database import Database
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.reconcile.changes import Changes
 
@@ -78,7 +79,7 @@ def replay(seen, events):
 def test_watching_and_listing_agree(tmp_path_factory, operations):
     database = Database(tmp_path_factory.mktemp("objects") / "kube.db", OBJECT_MIGRATIONS)
     try:
-        store = ObjectStore(database, Changes())
+        store = ObjectStore(database, Changes(), serving_resources())
         store.create("namespaces", {"metadata": {"name": "models"}})
         revision, seen = store.revision(), {}
         for action, *arguments in operations:

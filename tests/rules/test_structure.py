@@ -73,6 +73,12 @@ def test_files_and_functions_stay_small(
     assert lengths[len(lengths) // 2][0] <= half_of_functions
 
 
+def test_kubernetes_knows_no_inference_service():
+    words = re.compile("inference ?service|serving ?runtime|kserve|torchserve|knative", re.IGNORECASE)
+    for path in python_files("src/pdk/kubernetes"):
+        assert not words.search(path.read_text()), f"{path}: kinds of others are registered, see pdk/kserve/kinds"
+
+
 def test_only_the_cli_reads_the_environment():
     pattern = re.compile(r"os\.environ|os\.getenv|environ\.get")
     for path in python_files("src"):

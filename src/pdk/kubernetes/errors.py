@@ -1,4 +1,4 @@
-"""What the Kubernetes object store and the admission of KServe refuse, in the texts clients print and match on.
+"""What the Kubernetes API and its object store refuse, in the texts clients print and match on.
 
     pdk.base.errors
     ├── NotFound            ObjectNotFound          pods "x" not found
@@ -179,7 +179,7 @@ class ObjectForbidden(ObjectError, FailedPrecondition):
 
 
 class AdmissionDenied(ObjectError, FailedPrecondition):
-    """An admission webhook of KServe said no."""
+    """An admission webhook said no."""
 
     reason = "Forbidden"
 

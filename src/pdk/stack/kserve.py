@@ -8,10 +8,11 @@ from pathlib import Path
 from pdk.db.database import Database
 from pdk.kserve.controller.controller import ControllerSettings, KServeController
 from pdk.kserve.ingress.server import Ingress
+from pdk.kserve.kinds.initial_objects import NAMESPACES, install_initial_objects
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kserve.predictor import revisions
 from pdk.kserve.predictor.routes import Routes
 from pdk.kserve.predictor.settings import Limits, PredictorSettings, S3Defaults
-from pdk.kubernetes.api.initial_objects import NAMESPACES, install_initial_objects
 from pdk.kubernetes.api.kubeconfig import write_kubeconfig
 from pdk.kubernetes.api.pki import make_tls_files, write_private
 from pdk.kubernetes.api.server import KubernetesApi
@@ -32,7 +33,11 @@ class KServe:
         data = settings.home / "kserve"
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._db = Database(data / "kserve.db", [*OBJECT_MIGRATIONS, *revisions.MIGRATIONS])
-        store, logs, routes = ObjectStore(self._db, Changes()), PodLogs(data / "pod-logs"), Routes()
+        store, logs, routes = (
+            ObjectStore(self._db, Changes(), serving_resources()),
+            PodLogs(data / "pod-logs"),
+            Routes(),
+        )
         self._ingress = Ingress(routes, settings.host, settings.ingress_port)
         self._controller = KServeController(
             self._db,

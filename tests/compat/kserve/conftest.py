@@ -11,7 +11,8 @@ import pytest
 
 from pdk.base import clock
 from pdk.db.database import Database
-from pdk.kubernetes.api.initial_objects import install_initial_objects
+from pdk.kserve.kinds.initial_objects import install_initial_objects
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.api.kubeconfig import write_kubeconfig
 from pdk.kubernetes.api.pki import make_tls_files
 from pdk.kubernetes.api.server import KubernetesApi
@@ -48,7 +49,7 @@ class Cluster:
 
     def start(self, history_rows=4096):
         self.db = Database(self.folder / "kube.db", OBJECT_MIGRATIONS)
-        self.store = ObjectStore(self.db, Changes(), history_rows=history_rows)
+        self.store = ObjectStore(self.db, Changes(), serving_resources(), history_rows=history_rows)
         self.logs = PodLogs(self.folder / "logs")
         install_initial_objects(self.store, ingress_port=8085)
         self.tls = make_tls_files(self.folder / "tls")

@@ -7,10 +7,9 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from pdk.kubernetes.api.event_views import EVENTS_V1
 from pdk.kubernetes.api.http import Request, Response, encode, json_response
 from pdk.kubernetes.errors import PathNotFound
-from pdk.kubernetes.store.resources import Resource, Resources
+from pdk.kubernetes.kinds.resource import Resource, Resources
 
 JsonObject = dict[str, Any]
 
@@ -39,7 +38,7 @@ class Discovery:
     """Answers what is served."""
 
     def __init__(self, resources: Resources) -> None:
-        kept = [_entry(resource) for resource in (*resources, EVENTS_V1)]
+        kept = [_entry(resource) for resource in resources.served()]
         self._entries: dict[tuple[str, str], list[JsonObject]] = {}
         for group, version, entry in [*kept, *(_review_entry(*review) for review in REVIEWS)]:
             self._entries.setdefault((group, version), []).append(entry)
@@ -80,7 +79,7 @@ class Discovery:
         )
 
     def _group(self, name: str) -> JsonObject:
-        # The later a version was registered, the less preferred: v1beta1 holds what people mean by "KServe".
+        # The later a version was registered, the less preferred: the first one holds what people mean by the group.
         versions = [
             {"groupVersion": f"{name}/{version}", "version": version}
             for group, version in self._entries
@@ -123,7 +122,7 @@ def _entry(resource: Resource) -> tuple[str, str, JsonObject]:
     if resource.has_status and "update" in resource.verbs:
         verbs = ["get", "patch", "update"]
         subresources.append({"subresource": "status", "responseKind": kind, "verbs": verbs})
-    if resource.key == "pods":
+    if resource.has_log:
         subresources.append({"subresource": "log", "responseKind": kind, "verbs": ["get"]})
     entry: JsonObject = {
         "resource": resource.plural,

@@ -1,4 +1,4 @@
-"""Unknown fields and wrong types of InferenceServices: strict, warned about, or ignored, as the client asks.
+"""Unknown fields and wrong types: strict, warned about, or ignored, as the client asks.
 
 Called by the object handlers on the way in. Mirrors kube-apiserver's handling of `?fieldValidation=` for custom
 resources with a structural schema: unknown fields are pruned unless that is an error, wrong types are always one.
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pdk.kubernetes.api.schemas import Schema
 from pdk.kubernetes.errors import BadRequest, Cause, ObjectInvalid
-from pdk.kubernetes.store.resources import Resource
+from pdk.kubernetes.kinds.resource import Resource
+from pdk.kubernetes.kinds.schemas import Schema
 
 MODES = ("Ignore", "Warn", "Strict")
 _TYPES: dict[str, tuple[type, ...]] = {

@@ -7,33 +7,21 @@ validation and admission, calls the object store and encodes. Mirrors kube-apise
 from collections.abc import Callable
 from typing import Any
 
-from pdk.kubernetes.api import admission
 from pdk.kubernetes.api.bodies import read_object
-from pdk.kubernetes.api.event_views import EVENTS_V1, as_events_v1
 from pdk.kubernetes.api.field_validation import validate_fields
 from pdk.kubernetes.api.http import Request, Response, json_response
 from pdk.kubernetes.api.patches import APPLY_PATCH, read_apply, read_patch
 from pdk.kubernetes.api.routes import Route
-from pdk.kubernetes.api.schemas import kind_schema
 from pdk.kubernetes.api.status import success
 from pdk.kubernetes.api.tables import View, negotiate, show, show_list
 from pdk.kubernetes.errors import BadRequest, Cause, MethodNotAllowed, NotServed, ObjectInvalid
+from pdk.kubernetes.kinds.names import required
 from pdk.kubernetes.store import field_managers
 from pdk.kubernetes.store.metadata import check_shape
-from pdk.kubernetes.store.names import required
 from pdk.kubernetes.store.objects import ObjectStore, Preconditions
 
 JsonObject = dict[str, Any]
 Warnings = list[str]
-
-RETURNS_DELETED = ("Pod", "Service", "ServiceAccount")
-"""Kinds whose deletion answers with the object, not with a Status."""
-CONTROLLED = {
-    "pods": "pods belong to InferenceServices and are made by their controller",
-    "deployments.apps": "deployments belong to InferenceServices and are made by their controller",
-    "services": "services belong to InferenceServices and are made by their controller",
-    "customresourcedefinitions.apiextensions.k8s.io": "the kinds this server keeps are built in",
-}
 
 
 class ObjectHandlers:
@@ -41,37 +29,31 @@ class ObjectHandlers:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._schemas = {resource.key: kind_schema(resource) for resource in store.resources if resource.is_custom}
+        self._schemas = {each.key: each.schema for each in store.resources if each.is_validated}
 
     # ---------------------------------------------------------------- reading
 
     def get(self, route: Route, request: Request) -> Response:
         """Answer one object."""
         view = self.view(request)
-        obj = self._store.get(route.stored, route.namespace, route.name)
-        return json_response(show(view, route.resource, self.shown(route, obj)))
+        obj = self._store.get(route.resource.stored, route.namespace, route.name)
+        return json_response(show(view, route.resource, obj))
 
     def list(self, route: Route, request: Request) -> Response:
         """Answer the objects the selectors choose. `limit` is ignored, as the original may: the list is whole."""
         view = self.view(request)
         objects, revision = self._store.list(
-            route.stored,
+            route.resource.stored,
             route.namespace or None,
             request.query.get("labelSelector"),
             request.query.get("fieldSelector"),
         )
-        shown = [self.shown(route, obj) for obj in objects]
-        return json_response(show_list(view, route.resource, shown, revision))
+        return json_response(show_list(view, route.resource, objects, revision))
 
     @staticmethod
     def view(request: Request) -> View:
         """Return the form of objects the client asked for."""
         return negotiate(request.accept, request.query.get("includeObject", ""))
-
-    @staticmethod
-    def shown(route: Route, obj: JsonObject) -> JsonObject:
-        """Return a stored object as the resource of the URL shows it."""
-        return as_events_v1(obj) if route.resource is EVENTS_V1 else obj
 
     # ---------------------------------------------------------------- writing
 
@@ -82,7 +64,7 @@ class ObjectHandlers:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         obj, warnings = self._admitted(route, request, None, self._body(route, request))
         dry_run = _dry_run(request.query.get("dryRun", ""))
-        created = self._store.create(route.stored, obj, dry_run=dry_run, manager=_manager(request))
+        created = self._store.create(route.resource.stored, obj, dry_run=dry_run, manager=_manager(request))
         return json_response(show(self.view(request), route.resource, created), 201, _warning_headers(warnings))
 
     def update(self, route: Route, request: Request) -> Response:
@@ -108,7 +90,7 @@ class ObjectHandlers:
             return obj
 
         changed = self._store.edit(
-            route.stored,
+            route.resource.stored,
             route.namespace,
             route.name,
             admitted,
@@ -137,11 +119,11 @@ class ObjectHandlers:
             return obj
 
         with self._store.transaction():
-            live = self._store.find(route.stored, route.namespace, route.name)
+            live = self._store.find(route.resource.stored, route.namespace, route.name)
             if live is None:
                 return self._apply_new(route, request, manager, admitted(None, config), dry_run)
             changed = self._store.edit(
-                route.stored,
+                route.resource.stored,
                 route.namespace,
                 route.name,
                 lambda old: field_managers.apply(
@@ -154,7 +136,7 @@ class ObjectHandlers:
     def _apply_new(self, route: Route, request: Request, manager: str, config: JsonObject, dry_run: bool) -> Response:
         self._require(route, "create")
         owned = field_managers.own(config, manager)
-        created = self._store.create(route.stored, owned, dry_run=dry_run)
+        created = self._store.create(route.resource.stored, owned, dry_run=dry_run)
         return json_response(show(self.view(request), route.resource, created), 201)
 
     # ---------------------------------------------------------------- deleting
@@ -164,7 +146,7 @@ class ObjectHandlers:
         self._require(route, "delete")
         options = _delete_options(request)
         deleted = self._store.delete(
-            route.stored,
+            route.resource.stored,
             route.namespace,
             route.name,
             _preconditions(options),
@@ -172,8 +154,7 @@ class ObjectHandlers:
             dry_run=_dry_run(*(options.get("dryRun") or [""])),
         )
         metadata = deleted["metadata"]
-        held = metadata.get("finalizers") or route.resource.kind == "Namespace"
-        if held or route.resource.kind in RETURNS_DELETED:
+        if metadata.get("finalizers") or route.resource.returns_deleted:
             return json_response(deleted)
         resource = route.resource
         return json_response(success(metadata["name"], resource.group, resource.plural, metadata["uid"]))
@@ -185,16 +166,16 @@ class ObjectHandlers:
         dry_run = _dry_run(*(options.get("dryRun") or [""]))
         with self._store.transaction():
             objects, revision = self._store.list(
-                route.stored,
+                route.resource.stored,
                 route.namespace or None,
                 request.query.get("labelSelector"),
                 request.query.get("fieldSelector"),
             )
             for obj in objects:
                 metadata = obj["metadata"]
-                if self._store.find(route.stored, metadata.get("namespace", ""), metadata["name"]) is not None:
+                if self._store.find(route.resource.stored, metadata.get("namespace", ""), metadata["name"]) is not None:
                     self._store.delete(
-                        route.stored,
+                        route.resource.stored,
                         metadata.get("namespace", ""),
                         metadata["name"],
                         propagation=_propagation(options),
@@ -206,9 +187,8 @@ class ObjectHandlers:
 
     def _require(self, route: Route, verb: str) -> None:
         if verb not in route.resource.verbs:
-            key = route.resource.key
-            why = f": {CONTROLLED[key]}" if key in CONTROLLED else ""
-            raise MethodNotAllowed(f'{verb} is not supported on resources of kind "{key}"{why}')
+            why = f": {route.resource.refusal}" if route.resource.refusal else ""
+            raise MethodNotAllowed(f'{verb} is not supported on resources of kind "{route.resource.key}"{why}')
 
     def _body(self, route: Route, request: Request) -> JsonObject:
         return self._own_fields(route, read_object(request))
@@ -241,10 +221,10 @@ class ObjectHandlers:
         resource = route.resource
         check_shape(resource, new)
         warnings: Warnings = []
-        if resource.kind == "InferenceService":
+        if resource.is_validated:
             mode = request.query.get("fieldValidation") or "Warn"
             new, warnings = validate_fields(resource, self._schemas[resource.key], new, mode)
-        return admission.admit(resource, old, new), warnings
+        return resource.admit(old, new), warnings
 
 
 def _manager(request: Request) -> str:

@@ -11,9 +11,8 @@ from typing import Any
 
 from pdk.kubernetes.api.discovery import VERSION
 from pdk.kubernetes.api.http import Response, encode, json_response
-from pdk.kubernetes.api.schemas import kind_schema
 from pdk.kubernetes.errors import PathNotFound
-from pdk.kubernetes.store.resources import Resource, Resources
+from pdk.kubernetes.kinds.resource import Resource, Resources
 
 JsonObject = dict[str, Any]
 
@@ -70,7 +69,7 @@ def build_document(resources: list[Resource]) -> JsonObject:
     for resource in resources:
         name = schema_name(resource)
         kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
-        schemas[name] = kind_schema(resource) | {"x-kubernetes-group-version-kind": [kind]}
+        schemas[name] = resource.schema | {"x-kubernetes-group-version-kind": [kind]}
         collection = _collection_path(resource)
         paths[collection] = _operations(resource, kind, ("get", "post"))
         paths[f"{collection}/{{name}}"] = _operations(resource, kind, ("get", "put", "patch", "delete"))

@@ -11,7 +11,7 @@ from pdk.kubernetes.api.http import Request
 from pdk.kubernetes.api.json_patches import json_patch, merge_patch
 from pdk.kubernetes.api.strategic_merge import strategic_merge
 from pdk.kubernetes.errors import BadRequest, UnsupportedMediaType
-from pdk.kubernetes.store.resources import Resource
+from pdk.kubernetes.kinds.resource import Resource
 
 JsonObject = dict[str, Any]
 Change = Callable[[JsonObject], JsonObject]

@@ -10,7 +10,7 @@ from pdk.kubernetes.api.bodies import read_object
 from pdk.kubernetes.api.discovery import REVIEWS
 from pdk.kubernetes.api.http import Request, Response, json_response
 from pdk.kubernetes.errors import PathNotFound
-from pdk.kubernetes.store.resources import Resources
+from pdk.kubernetes.kinds.resource import Resources
 
 JsonObject = dict[str, Any]
 

@@ -12,7 +12,7 @@ from pdk.kubernetes.api.reviews import Reviews
 from pdk.kubernetes.api.routes import Route, parse_route
 from pdk.kubernetes.api.watches import Watches
 from pdk.kubernetes.errors import MethodNotAllowed, NotServed, PathNotFound
-from pdk.kubernetes.store.resources import Resources
+from pdk.kubernetes.kinds.resource import Resources
 
 HEALTH = frozenset({"healthz", "livez", "readyz"})
 PUBLIC = HEALTH | {"version"}
@@ -98,7 +98,7 @@ class Router:
             handlers = {"GET": self._objects.get, "PUT": self._objects.update, "PATCH": self._objects.patch}
             _only(request, *handlers)
             return handlers[request.method](route, request)
-        if route.subresource == "log" and route.resource.key == "pods":
+        if route.subresource == "log" and route.resource.has_log:
             _only(request, "GET")
             return self._logs.log(route, request)
         if route.subresource in NOT_SERVED:

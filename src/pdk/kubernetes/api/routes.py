@@ -5,9 +5,8 @@ Called by `router.py` for everything under `/api/<version>` and `/apis/<group>/<
 
 from dataclasses import dataclass
 
-from pdk.kubernetes.api.event_views import EVENTS_V1, STORED_EVENTS
 from pdk.kubernetes.errors import PathNotFound
-from pdk.kubernetes.store.resources import Resource, Resources
+from pdk.kubernetes.kinds.resource import Resource, Resources
 
 
 @dataclass(frozen=True)
@@ -15,8 +14,6 @@ class Route:
     """What a path names; an empty string where it names nothing."""
 
     resource: Resource
-    stored: str
-    """The key the objects are kept under: the resource's own, but for views of another one."""
     namespace: str = ""
     name: str = ""
     subresource: str = ""
@@ -40,14 +37,10 @@ def parse_route(resources: Resources, segments: tuple[str, ...]) -> Route:
 
 
 def _route(resources: Resources, what: tuple[str, str, str], namespace: str, names: list[str]) -> Route:
-    if what == (EVENTS_V1.group, EVENTS_V1.version, EVENTS_V1.plural):
-        resource: Resource | None = EVENTS_V1
-    else:
-        resource = resources.find(*what)
+    resource = resources.find(*what)
     # An object of a namespaced kind is only reached through its namespace, a cluster-wide one never through one.
     misplaced = resource is not None and ((names and not namespace) if resource.namespaced else bool(namespace))
     if resource is None or misplaced or len(names) > 2 or "" in names:
         raise PathNotFound
     name, subresource = [*names, "", ""][:2]
-    stored = STORED_EVENTS if resource is EVENTS_V1 else resource.key
-    return Route(resource, stored, namespace, name, subresource)
+    return Route(resource, namespace, name, subresource)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdk.base.errors import PdkError
-from pdk.kubernetes.api.columns import Column, columns_of
 from pdk.kubernetes.errors import Details, ObjectError
-from pdk.kubernetes.store.resources import Resource
+from pdk.kubernetes.kinds.columns import Column
+from pdk.kubernetes.kinds.resource import Resource
 
 JsonObject = dict[str, Any]
 
@@ -52,6 +52,7 @@ def negotiate(accept: str, include_object: str = "") -> View:
 
 def show(view: View, resource: Resource, obj: JsonObject) -> JsonObject:
     """Return one object in the form of `view`."""
+    obj = resource.view(obj)
     match view.form:
         case "Table":
             return _table(view, resource, [obj], obj["metadata"].get("resourceVersion", ""))
@@ -63,6 +64,7 @@ def show(view: View, resource: Resource, obj: JsonObject) -> JsonObject:
 
 def show_list(view: View, resource: Resource, objects: list[JsonObject], revision: int) -> JsonObject:
     """Return a list of objects in the form of `view`."""
+    objects = [resource.view(obj) for obj in objects]
     match view.form:
         case "Table":
             return _table(view, resource, objects, str(revision))
@@ -79,7 +81,7 @@ def partial_metadata(obj: JsonObject) -> JsonObject:
 
 
 def _table(view: View, resource: Resource, objects: list[JsonObject], revision: str) -> JsonObject:
-    columns = columns_of(resource.kind)
+    columns = resource.columns
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",

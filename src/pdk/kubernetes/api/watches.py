@@ -65,7 +65,7 @@ class Watches:
         watch = Watch(
             route=route,
             view=view,
-            matches=compile_selectors(route.stored, labels, fields),
+            matches=compile_selectors(route.resource, labels, fields),
             revision=_revision(request.query.get("resourceVersion", "")),
             seconds=DEFAULT_SECONDS if seconds is None or seconds <= 0 else seconds,
             bookmarks=request.flag("allowWatchBookmarks"),
@@ -76,7 +76,7 @@ class Watches:
 
     async def _events(self, watch: Watch) -> AsyncGenerator[bytes, None]:
         deadline = time.monotonic() + watch.seconds
-        with self._hub.subscribe(watch.route.stored, watch.route.namespace) as subscription:
+        with self._hub.subscribe(watch.route.resource.stored, watch.route.namespace) as subscription:
             try:
                 revision = watch.revision
                 if not revision or watch.initial_events:
@@ -95,11 +95,11 @@ class Watches:
                 yield encode({"type": "ERROR", "object": failure(error)}) + b"\n"
 
     def _present(self, watch: Watch) -> tuple[list[JsonObject], int]:
-        objects, revision = self._store.list(watch.route.stored, watch.route.namespace or None)
+        objects, revision = self._store.list(watch.route.resource.stored, watch.route.namespace or None)
         return [obj for obj in objects if watch.matches is None or watch.matches(obj)], revision
 
     def _backlog(self, watch: Watch, revision: int) -> list[WatchEvent]:
-        return self._store.changes_since(revision, watch.route.stored, watch.route.namespace or None, PAGE)
+        return self._store.changes_since(revision, watch.route.resource.stored, watch.route.namespace or None, PAGE)
 
     async def _live(
         self, watch: Watch, subscription: Subscription, revision: int, deadline: float
@@ -144,8 +144,7 @@ class Watches:
         return b""
 
     def _encode(self, watch: Watch, event_type: str, obj: JsonObject) -> bytes:
-        shown = show(watch.view, watch.route.resource, ObjectHandlers.shown(watch.route, obj))
-        return encode({"type": event_type, "object": shown}) + b"\n"
+        return encode({"type": event_type, "object": show(watch.view, watch.route.resource, obj)}) + b"\n"
 
     def _bookmark(self, watch: Watch, revision: int, initial: bool = False) -> bytes:
         metadata: JsonObject = {"resourceVersion": str(revision)}

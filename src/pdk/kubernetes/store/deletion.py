@@ -7,8 +7,8 @@ garbage collector and the namespace controller of kube-controller-manager, which
 import sqlite3
 
 from pdk.kubernetes.errors import BadRequest, ObjectForbidden
+from pdk.kubernetes.kinds.resource import Resources
 from pdk.kubernetes.store.metadata import timestamp
-from pdk.kubernetes.store.resources import Resources
 from pdk.kubernetes.store.rows import (
     Journal,
     JsonObject,

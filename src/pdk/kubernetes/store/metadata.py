@@ -4,8 +4,6 @@ Pure functions called by `objects.py` inside its transactions. Mirrors the creat
 kube-apiserver's registry (rest.BeforeCreate, rest.BeforeUpdate) and of apiextensions' custom resources.
 """
 
-import base64
-import binascii
 import copy
 import datetime
 import secrets
@@ -15,14 +13,13 @@ from typing import Any
 from pdk.base import clock
 from pdk.base.ids import new_uuid
 from pdk.kubernetes.errors import BadRequest, Cause, ObjectConflict, ObjectInvalid
-from pdk.kubernetes.store.names import annotation_causes, invalid, label_causes, name_problem, required
-from pdk.kubernetes.store.resources import Resource
+from pdk.kubernetes.kinds.names import annotation_causes, invalid, label_causes, required
+from pdk.kubernetes.kinds.resource import Resource
 from pdk.kubernetes.store.rows import JsonObject
 
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """The alphabet of generated name suffixes: no vowels, so no words."""
 SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
-SECRET_LIMIT = 1024 * 1024
 
 
 def timestamp(moment: datetime.datetime | None = None) -> str:
@@ -76,7 +73,7 @@ def prepare_create(resource: Resource, obj: JsonObject, keep_status: bool) -> Js
     created["metadata"] = metadata
     if resource.has_status and not keep_status:
         created.pop("status", None)
-    _default_kind(resource, created)
+    resource.settle(created)
     check_rules(resource, created)
     return created
 
@@ -94,7 +91,7 @@ def prepare_update(resource: Resource, old: JsonObject, new: JsonObject) -> Json
     updated["metadata"] = _compact({k: v for k, v in updated["metadata"].items() if k not in SERVER_OWNED} | kept)
     if "managedFields" not in updated["metadata"] and "managedFields" in old["metadata"]:
         updated["metadata"]["managedFields"] = old["metadata"]["managedFields"]
-    _default_kind(resource, updated)
+    resource.settle(updated)
     if resource.has_generation and desired(old) != desired(updated):
         updated["metadata"]["generation"] = old["metadata"].get("generation", 1) + 1
     check_rules(resource, updated)
@@ -153,7 +150,7 @@ def _name_causes(resource: Resource, metadata: JsonObject) -> Iterator[Cause]:
     if not metadata.get("name"):
         yield required("metadata.name", "name or generateName is required")
         return
-    problem = name_problem(resource.kind, metadata["name"])
+    problem = resource.name_problem(metadata["name"])
     if problem:
         yield invalid("metadata.name", metadata["name"], problem)
 
@@ -171,90 +168,12 @@ def _finalizer_causes(metadata: JsonObject) -> Iterator[Cause]:
             yield invalid("metadata.finalizers", finalizer, "name part must be non-empty")
 
 
-def _default_kind(resource: Resource, obj: JsonObject) -> None:
-    if resource.kind == "Secret":
-        _settle_secret(obj)
-    elif resource.kind == "ConfigMap":
-        _check_config_map(obj)
-    elif resource.kind == "Namespace":
-        labels = obj["metadata"].setdefault("labels", {})
-        labels.setdefault("kubernetes.io/metadata.name", obj["metadata"].get("name", ""))
-        obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
-        obj.setdefault("status", {}).setdefault("phase", "Active")
-
-
-def _settle_secret(secret: JsonObject) -> None:
-    """Move stringData into data, and refuse what is not base64, as the original's decoder does."""
-    data = secret.get("data") or {}
-    plain = secret.pop("stringData", None) or {}
-    if not isinstance(data, dict) or not isinstance(plain, dict):
-        raise _secret_error("data and stringData must be maps")
-    for key, value in data.items():
-        data[key] = _normal_base64(key, value)
-    for key, value in plain.items():
-        if not isinstance(value, str):
-            raise _secret_error(f"stringData.{key} must be a string")
-        data[key] = base64.b64encode(value.encode()).decode()
-    if data:
-        secret["data"] = data
-    secret.setdefault("type", "Opaque")
-    causes = [*_data_key_causes("data", data)]
-    if sum(len(value) for value in data.values()) * 3 // 4 > SECRET_LIMIT:
-        causes.append(Cause("FieldValueTooLong", f"Too long: may not be more than {SECRET_LIMIT} bytes", "data"))
-    if causes:
-        raise ObjectInvalid("Secret", secret["metadata"].get("name", ""), causes)
-
-
-def _normal_base64(key: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise _secret_error(f"data.{key} must be a base64 string")
-    try:
-        # Go's decoder skips line breaks, and nothing else.
-        return base64.b64encode(base64.b64decode(value.replace("\n", "").replace("\r", ""), validate=True)).decode()
-    except (binascii.Error, ValueError):
-        raise _secret_error(f"illegal base64 data in data.{key}; put plain text into stringData instead") from None
-
-
-def _secret_error(why: str) -> BadRequest:
-    return BadRequest(f'Secret in version "v1" cannot be handled as a Secret: {why}')
-
-
-def _check_config_map(config_map: JsonObject) -> None:
-    data = config_map.get("data") or {}
-    if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
-        raise BadRequest('ConfigMap in version "v1" cannot be handled as a ConfigMap: data must map strings to strings')
-    causes = [*_data_key_causes("data", data)]
-    if causes:
-        raise ObjectInvalid("ConfigMap", config_map["metadata"].get("name", ""), causes)
-
-
-def _data_key_causes(field: str, data: JsonObject) -> Iterator[Cause]:
-    for key in data:
-        if (
-            not key
-            or len(key) > 253
-            or key in (".", "..")
-            or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in key)
-        ):
-            problem = (
-                "a valid config key must consist of alphanumeric characters, '-', '_' or '.' "
-                "(e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-            )
-            yield invalid(f"{field}[{key}]", key, problem)
-
-
 def _check_immutable(resource: Resource, old: JsonObject, new: JsonObject) -> None:
     causes = []
     for field in ("name", "namespace"):
         if new["metadata"].get(field, "") != old["metadata"].get(field, ""):
             causes.append(invalid(f"metadata.{field}", new["metadata"].get(field, ""), "field is immutable"))
-    if resource.kind == "Secret" and new.get("type") != old.get("type"):
-        causes.append(invalid("type", new.get("type"), "field is immutable"))
-    sealed = resource.kind in ("Secret", "ConfigMap") and old.get("immutable")
-    if sealed and any(new.get(field) != old.get(field) for field in ("data", "binaryData", "immutable")):
-        causes.append(Cause("FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set", "data"))
+    causes += resource.change_causes(old, new)
     added = [
         item for item in new["metadata"].get("finalizers", []) if item not in old["metadata"].get("finalizers", [])
     ]

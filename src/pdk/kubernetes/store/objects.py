@@ -1,6 +1,6 @@
 """The object store: Kubernetes objects as JSON in SQLite, one global resourceVersion, and the history watches read.
 
-Called by the Kubernetes API (for clients) and by the InferenceService controller (for what it owns). Plays the part of
+Called by the Kubernetes API (for clients) and by controllers (for what they own). Plays the part of
 kube-apiserver's registry over etcd: every write is one transaction with optimistic concurrency, no-op writes keep the
 resourceVersion, deletion respects finalizers and collects what the deleted object owned.
 """
@@ -22,12 +22,13 @@ from pdk.kubernetes.errors import (
     ObjectInvalid,
     ObjectNotFound,
 )
+from pdk.kubernetes.kinds.builtin import BUILT_IN, NAMESPACE, SERVICE_ACCOUNT
+from pdk.kubernetes.kinds.names import invalid
+from pdk.kubernetes.kinds.resource import Resource, Resources
 from pdk.kubernetes.store import rows
 from pdk.kubernetes.store.deletion import FOREGROUND, Deletion
 from pdk.kubernetes.store.field_managers import track
 from pdk.kubernetes.store.metadata import check_shape, check_version, prepare_create, prepare_update, same
-from pdk.kubernetes.store.names import invalid
-from pdk.kubernetes.store.resources import Resource, Resources
 from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS, Journal, JsonObject, WatchEvent
 from pdk.kubernetes.store.selectors import compile_selectors
 from pdk.reconcile.changes import Changes
@@ -51,7 +52,7 @@ class Preconditions:
 
 
 class ObjectStore:
-    """Objects by resource (`pods`, `inferenceservices.serving.kserve.io`), namespace ("" for cluster kinds) and name.
+    """Objects by resource (`pods`, `deployments.apps`), namespace ("" for cluster kinds) and name.
 
     Objects go in and come out as plain JSON dicts which the caller may change freely. Every method raises PathNotFound
     for a resource that is not served. Errors are those of `pdk.kubernetes.errors`, with the texts of kube-apiserver.
@@ -67,7 +68,7 @@ class ObjectStore:
         """Use a database opened with OBJECT_MIGRATIONS; `changes` is notified after every commit that changed something."""
         self._db = db
         self.changes = changes
-        self.resources = resources or Resources()
+        self.resources = resources or Resources(BUILT_IN)
         self._journal = Journal(history_rows)
         self._deletion = Deletion(self._journal, self.resources)
 
@@ -103,7 +104,7 @@ class ObjectStore:
 
         The resourceVersion is where a watch continues. Raises BadRequest for a selector that cannot be read.
         """
-        matches = compile_selectors(self.resources[resource].key, label_selector, field_selector)
+        matches = compile_selectors(self.resources[resource], label_selector, field_selector)
         with self._db.read() as conn:
             found = rows.select_all(conn, resource, namespace or None)
             return [obj for obj in found if matches is None or matches(obj)], rows.head(conn)
@@ -149,7 +150,7 @@ class ObjectStore:
             if dry_run:
                 return created
             created = self._journal.put(conn, known.key, created, None)
-            if known.kind == "Namespace":
+            if known.key == NAMESPACE.key:
                 self._add_default_service_account(conn, metadata["name"])
             return created
 
@@ -312,8 +313,8 @@ class ObjectStore:
 
     def _add_default_service_account(self, conn: sqlite3.Connection, namespace: str) -> None:
         account = {"metadata": {"name": "default", "namespace": namespace}}
-        prepared = prepare_create(self.resources["serviceaccounts"], account, keep_status=False)
-        self._journal.put(conn, "serviceaccounts", prepared, None)
+        prepared = prepare_create(SERVICE_ACCOUNT, account, keep_status=False)
+        self._journal.put(conn, SERVICE_ACCOUNT.key, prepared, None)
 
 
 def _last_seen(event: JsonObject) -> datetime.datetime:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from pdk.base import clock
 from pdk.kubernetes.errors import BadRequest
-from pdk.kubernetes.store.names import is_label, is_subdomain
+from pdk.kubernetes.kinds.names import is_label, is_subdomain
 
 CHUNK = 64 * 1024
 MAX_BYTES = 16 * 1024 * 1024

@@ -9,31 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdk.kubernetes.errors import BadRequest
-from pdk.kubernetes.store.names import qualified_name_problem
-
-FIELD_PATHS: dict[str, frozenset[str]] = {
-    "pods": frozenset(
-        {"spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"}
-    ),
-    "events": frozenset(
-        {
-            "involvedObject.kind",
-            "involvedObject.namespace",
-            "involvedObject.name",
-            "involvedObject.uid",
-            "involvedObject.apiVersion",
-            "involvedObject.resourceVersion",
-            "involvedObject.fieldPath",
-            "reason",
-            "reportingComponent",
-            "source",
-            "type",
-        }
-    ),
-    "secrets": frozenset({"type"}),
-    "namespaces": frozenset({"status.phase"}),
-}
-"""The fields a list of each resource can be selected by, besides metadata.name and metadata.namespace."""
+from pdk.kubernetes.kinds.names import qualified_name_problem
+from pdk.kubernetes.kinds.resource import Resource
 
 _SET = re.compile(r"^(?P<key>\S+)\s+(?P<op>in|notin)\s*\(\s*(?P<values>[^()]*)\)$")
 _EQUALITY = re.compile(r"^(?P<key>[^=!\s]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^=!\s]*)$")
@@ -90,7 +67,7 @@ def _split_outside_parentheses(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def parse_field_selector(resource: str, text: str) -> list[tuple[str, str, bool]]:
+def parse_field_selector(resource: Resource, text: str) -> list[tuple[str, str, bool]]:
     """Parse a field selector into (path, value, equal); raise BadRequest for a field `resource` cannot be selected by."""
     terms = []
     for part in _split_outside_parentheses(text):
@@ -98,8 +75,8 @@ def parse_field_selector(resource: str, text: str) -> list[tuple[str, str, bool]
         if match is None:
             raise BadRequest(f"invalid selector: '{text}'; can't understand '{part}'")
         path, operator, value = match.groups()
-        if path not in {"metadata.name", "metadata.namespace"} | FIELD_PATHS.get(resource, frozenset()):
-            raise BadRequest(f'field label not supported: {path} (resource "{resource}")')
+        if path not in {"metadata.name", "metadata.namespace"} | resource.selectable:
+            raise BadRequest(f'field label not supported: {path} (resource "{resource.stored}")')
         terms.append((path, value, operator != "!="))
     return terms
 
@@ -114,7 +91,7 @@ def field_value(obj: dict[str, Any], path: str) -> str:
     return "" if value is None else str(value)
 
 
-def compile_selectors(resource: str, label_selector: str | None, field_selector: str | None) -> Match | None:
+def compile_selectors(resource: Resource, label_selector: str | None, field_selector: str | None) -> Match | None:
     """Return a predicate on objects for the two selectors, None when neither selects anything; raise BadRequest."""
     requirements = parse_label_selector(label_selector or "")
     terms = parse_field_selector(resource, field_selector or "")

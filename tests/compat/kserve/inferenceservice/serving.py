@@ -14,6 +14,7 @@ from pathlib import Path
 from pdk.db.database import Database
 from pdk.kserve.controller.controller import ControllerSettings, KServeController
 from pdk.kserve.ingress.server import Ingress
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kserve.predictor.revisions import MIGRATIONS
 from pdk.kserve.predictor.routes import Routes
 from pdk.kserve.predictor.settings import Limits, PredictorSettings
@@ -29,7 +30,7 @@ class Serving:
 
     def __init__(self, root: Path, limits: Limits = LIMITS, port: int = 0, **more):
         self.db = Database(root / "kserve.db", [*OBJECT_MIGRATIONS, *MIGRATIONS])
-        self.store = ObjectStore(self.db, Changes())
+        self.store = ObjectStore(self.db, Changes(), serving_resources())
         if self.store.find("namespaces", "", "default") is None:
             self.store.create("namespaces", {"metadata": {"name": "default"}})
         self.logs = PodLogs(root / "logs")

@@ -17,7 +17,7 @@ from kserve import (
 )
 from kubernetes import client as kubernetes
 
-from pdk.kubernetes.api.initial_objects import install_initial_objects
+from pdk.kserve.kinds.initial_objects import install_initial_objects
 from pdk.kubernetes.api.kubeconfig import write_kubeconfig
 from pdk.kubernetes.api.pki import make_tls_files
 from pdk.kubernetes.api.server import KubernetesApi

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pdk.db.database import Database
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kserve.predictor.revisions import MIGRATIONS, Revisions
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.process import tree
@@ -24,7 +25,7 @@ class ServerProcess:
         self.root = root
         root.mkdir()
         self.db = Database(root / "kserve.db", [*OBJECT_MIGRATIONS, *MIGRATIONS])
-        self.store = ObjectStore(self.db, Changes())
+        self.store = ObjectStore(self.db, Changes(), serving_resources())
         self.store.create("namespaces", {"metadata": {"name": "default"}})
         self.revisions = Revisions(self.db)
         self.process = None

@@ -13,6 +13,7 @@ import pytest
 
 from pdk.db.database import Database
 from pdk.kserve.controller.controller import ControllerSettings, KServeController
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kserve.predictor.revisions import MIGRATIONS, Revisions
 from pdk.kserve.predictor.routes import Routes
 from pdk.kserve.predictor.settings import Limits, PredictorSettings
@@ -36,7 +37,7 @@ class Cluster:
             java.write_text(f'#!/bin/sh\nexec {sys.executable} -S {FAKE} "$@"\n')
             java.chmod(0o755)
         self.db = Database(root / "db", [*OBJECT_MIGRATIONS, *MIGRATIONS])
-        self.store = ObjectStore(self.db, Changes())
+        self.store = ObjectStore(self.db, Changes(), serving_resources())
         for name in ("default", "other"):
             if self.store.find("namespaces", "", name) is None:
                 self.store.create("namespaces", {"metadata": {"name": name}})

@@ -4,13 +4,14 @@ import pytest
 
 from pdk.db.database import Database
 from pdk.kserve.controller.events import MAX_MESSAGE, NORMAL, WARNING, EventRecorder
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.reconcile.changes import Changes
 
 
 @pytest.fixture
 def store(tmp_path):
-    store = ObjectStore(Database(tmp_path / "db", OBJECT_MIGRATIONS), Changes())
+    store = ObjectStore(Database(tmp_path / "db", OBJECT_MIGRATIONS), Changes(), serving_resources())
     store.create("namespaces", {"metadata": {"name": "ns"}})
     return store
 

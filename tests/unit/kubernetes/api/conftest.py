@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pdk.db.database import Database
+from pdk.kserve.kinds.initial_objects import install_initial_objects
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.api.app import KubernetesApp
 from pdk.kubernetes.api.authentication import Authenticator
-from pdk.kubernetes.api.initial_objects import install_initial_objects
 from pdk.kubernetes.api.log_streams import LogStreams
 from pdk.kubernetes.api.objects import ObjectHandlers
 from pdk.kubernetes.api.router import Router
@@ -26,7 +27,7 @@ TOKEN = "t0ken"
 @pytest.fixture
 def store(tmp_path):
     database = Database(tmp_path / "kube.db", OBJECT_MIGRATIONS)
-    store = ObjectStore(database, Changes())
+    store = ObjectStore(database, Changes(), serving_resources())
     install_initial_objects(store, ingress_port=8085)
     yield store
     database.close()

@@ -4,16 +4,15 @@ from pathlib import Path
 
 from pdk.kubernetes.api.router import NOT_SERVED
 from pdk.kubernetes.errors import ObjectError
-from pdk.kubernetes.store.resources import Resources
+from pdk.kubernetes.kinds.builtin import BUILT_IN
+from pdk.kubernetes.kinds.resource import Resources
 
 PAGE = Path(__file__).parents[4] / "docs" / "compatibility" / "kubernetes.md"
 
 
 def resource_rows():
-    for resource in Resources():
-        subresources = [
-            name for name, there in (("status", resource.has_status), ("log", resource.key == "pods")) if there
-        ]
+    for resource in Resources(BUILT_IN):
+        subresources = [name for name, there in (("status", resource.has_status), ("log", resource.has_log)) if there]
         scope = "namespaced" if resource.namespaced else "cluster"
         names = ", ".join(resource.short_names) or "-"
         verbs = "all" if len(resource.verbs) == 8 else " ".join(resource.verbs)

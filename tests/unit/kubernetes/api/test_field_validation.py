@@ -2,13 +2,12 @@
 
 import pytest
 
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.api.field_validation import validate_fields
-from pdk.kubernetes.api.schemas import kind_schema
 from pdk.kubernetes.errors import BadRequest, ObjectInvalid
-from pdk.kubernetes.store.resources import Resources
 
-ISVC = Resources()["inferenceservices.serving.kserve.io"]
-SCHEMA = kind_schema(ISVC)
+ISVC = serving_resources()["inferenceservices.serving.kserve.io"]
+SCHEMA = ISVC.schema
 
 
 def isvc(**predictor):

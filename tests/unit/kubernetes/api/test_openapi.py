@@ -2,8 +2,8 @@
 
 import pytest
 
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.api.openapi import build_document, schema_name
-from pdk.kubernetes.store.resources import Resources
 
 
 def test_the_index_points_at_documents_that_exist(api):
@@ -16,7 +16,7 @@ def test_the_index_points_at_documents_that_exist(api):
         assert api.call("GET", url)[1]["openapi"].startswith("3.")
 
 
-@pytest.mark.parametrize("resource", list(Resources()), ids=lambda resource: resource.key)
+@pytest.mark.parametrize("resource", list(serving_resources()), ids=lambda resource: resource.key)
 def test_kubectl_finds_kind_and_validation_parameter(resource):
     document = build_document([resource])
     kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}

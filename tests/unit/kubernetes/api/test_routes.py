@@ -2,13 +2,13 @@
 
 import pytest
 
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.api.routes import parse_route
 from pdk.kubernetes.errors import PathNotFound
-from pdk.kubernetes.store.resources import Resources
 
 
 def parts(path):
-    route = parse_route(Resources(), tuple(path.split("/")))
+    route = parse_route(serving_resources(), tuple(path.split("/")))
     return route.resource.key, route.namespace, route.name, route.subresource
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.api.tables import METADATA, TABLE, WHOLE, NotAcceptable, View, negotiate, show_list
-from pdk.kubernetes.store.resources import Resources
 
-PODS = Resources()["pods"]
+PODS = serving_resources()["pods"]
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "resourceVersion": "3"}, "spec": {}}
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from pdk.db.database import Database
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.reconcile.changes import Changes
 
@@ -10,7 +11,7 @@ from pdk.reconcile.changes import Changes
 @pytest.fixture
 def store(tmp_path):
     database = Database(tmp_path / "kube.db", OBJECT_MIGRATIONS)
-    store = ObjectStore(database, Changes())
+    store = ObjectStore(database, Changes(), serving_resources())
     store.create("namespaces", {"metadata": {"name": "models"}})
     yield store
     database.close()

@@ -4,11 +4,11 @@ import base64
 
 import pytest
 
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.errors import BadRequest, ObjectConflict, ObjectInvalid
 from pdk.kubernetes.store.metadata import prepare_create, prepare_update
-from pdk.kubernetes.store.resources import Resources
 
-RESOURCES = Resources()
+RESOURCES = serving_resources()
 SECRETS = RESOURCES["secrets"]
 
 

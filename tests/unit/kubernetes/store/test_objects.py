@@ -3,6 +3,7 @@
 import pytest
 
 from pdk.db.database import Database
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.errors import (
     BadRequest,
     Expired,
@@ -22,7 +23,7 @@ ISVC = "inferenceservices.serving.kserve.io"
 @pytest.fixture
 def store(tmp_path):
     database = Database(tmp_path / "kube.db", OBJECT_MIGRATIONS)
-    store = ObjectStore(database, Changes(), history_rows=20)
+    store = ObjectStore(database, Changes(), serving_resources(), history_rows=20)
     store.create("namespaces", {"metadata": {"name": "models"}})
     yield store
     database.close()
@@ -263,12 +264,12 @@ def test_every_commit_notifies_once_it_can_be_read(store):
 
 def test_state_survives_reopening(tmp_path):
     first = Database(tmp_path / "k.db", OBJECT_MIGRATIONS)
-    store = ObjectStore(first, Changes())
+    store = ObjectStore(first, Changes(), serving_resources())
     store.create("namespaces", {"metadata": {"name": "models"}})
     created = store.create(ISVC, isvc())
     first.close()
     second = Database(tmp_path / "k.db", OBJECT_MIGRATIONS)
-    reopened = ObjectStore(second, Changes())
+    reopened = ObjectStore(second, Changes(), serving_resources())
     assert reopened.get(ISVC, "models", "churn") == created
     assert [event.type for event in reopened.changes_since(0, ISVC)] == ["ADDED"]
     second.close()

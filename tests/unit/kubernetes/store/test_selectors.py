@@ -3,6 +3,7 @@
 import pytest
 
 from pdk.kubernetes.errors import BadRequest
+from pdk.kubernetes.kinds.pods import POD as POD_RESOURCE
 from pdk.kubernetes.store.selectors import compile_selectors, parse_label_selector
 
 POD = {
@@ -32,7 +33,7 @@ POD = {
     ],
 )
 def test_label_selectors(selector, selected):
-    assert compile_selectors("pods", selector, None)(POD) is selected
+    assert compile_selectors(POD_RESOURCE, selector, None)(POD) is selected
 
 
 @pytest.mark.parametrize(
@@ -45,11 +46,11 @@ def test_label_selectors(selector, selected):
     ],
 )
 def test_field_selectors(selector, selected):
-    assert compile_selectors("pods", None, selector)(POD) is selected
+    assert compile_selectors(POD_RESOURCE, None, selector)(POD) is selected
 
 
 def test_selecting_nothing_costs_nothing():
-    assert compile_selectors("pods", "", None) is None
+    assert compile_selectors(POD_RESOURCE, "", None) is None
 
 
 @pytest.mark.parametrize("selector", ["app in x", "a b", "=x", "a=b=c", "in (x)", "a/b/c=d"])
@@ -60,6 +61,6 @@ def test_label_selectors_that_cannot_be_read(selector):
 
 def test_fields_that_cannot_be_selected_by():
     with pytest.raises(BadRequest, match=r"field label not supported: spec\.foo"):
-        compile_selectors("pods", None, "spec.foo=1")
+        compile_selectors(POD_RESOURCE, None, "spec.foo=1")
     with pytest.raises(BadRequest, match="can't understand"):
-        compile_selectors("pods", None, "metadata.name")
+        compile_selectors(POD_RESOURCE, None, "metadata.name")

@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pdk.kubernetes.api.schemas import FRAMEWORKS
+from pdk.kserve.kinds.schemas import FRAMEWORKS
 from pdk.kubernetes.errors import AdmissionDenied
-from pdk.kubernetes.store.resources import Resource
 
 JsonObject = dict[str, Any]
 
@@ -23,18 +22,16 @@ AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
 AUTOSCALER_CLASSES = ("hpa", "keda", "external")
 V2_BY_DEFAULT = ("triton", "onnx", "huggingface")
 KNATIVE, STANDARD = "Knative", "Standard"
+# The old names of the deployment modes, which later releases still take.
 MODES = {"Serverless": KNATIVE, "RawDeployment": STANDARD}
-"""The old names of the deployment modes, which later releases still take."""
 KNATIVE_METRICS = ("concurrency", "rps")
 HPA_METRICS = ("cpu", "memory")
 LOGGER_MODES = ("all", "request", "response")
 PREDICTOR_FIELDS = "SKLearn, XGBoost, Tensorflow, PyTorch, Triton, ONNX, HuggingFace, PMML, LightGBM, Paddle, Model, WorkerSpec, PodSpec"
 
 
-def admit(resource: Resource, old: JsonObject | None, new: JsonObject) -> JsonObject:
+def admit(old: JsonObject | None, new: JsonObject) -> JsonObject:
     """Return `new` as the webhooks would let it through (`old` None: it is created); raise AdmissionDenied."""
-    if resource.kind != "InferenceService":
-        return new
     defaulted = default_inference_service(new)
     deleting = bool((old or {}).get("metadata", {}).get("deletionTimestamp"))
     if old is not None and not deleting:

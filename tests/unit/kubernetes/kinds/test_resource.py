@@ -2,12 +2,12 @@
 
 import pytest
 
+from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.errors import PathNotFound
-from pdk.kubernetes.store.resources import Resources
 
 
 def test_a_resource_is_found_by_key_and_by_url():
-    resources = Resources()
+    resources = serving_resources()
     isvc = resources["inferenceservices.serving.kserve.io"]
     assert isvc is resources.find("serving.kserve.io", "v1beta1", "inferenceservices")
     assert isvc.api_version == "serving.kserve.io/v1beta1"
@@ -20,7 +20,7 @@ def test_a_resource_is_found_by_key_and_by_url():
 
 
 def test_the_core_group_comes_first():
-    assert Resources().group_versions()[0] == ("", "v1")
-    assert Resources().group_versions().index(("serving.kserve.io", "v1beta1")) < Resources().group_versions().index(
-        ("serving.kserve.io", "v1alpha1")
-    )
+    assert serving_resources().group_versions()[0] == ("", "v1")
+    assert serving_resources().group_versions().index(
+        ("serving.kserve.io", "v1beta1")
+    ) < serving_resources().group_versions().index(("serving.kserve.io", "v1alpha1"))

@@ -48,17 +48,25 @@ def is_subdomain(text: str) -> bool:
     return len(text) <= 253 and re.fullmatch(SUBDOMAIN, text) is not None
 
 
-def name_problem(kind: str, name: str) -> str | None:
-    """Return what is wrong with the name of an object of `kind`, None when nothing is."""
-    if kind == "Namespace":
-        valid, limit, text = is_label(name), 63, LABEL_TEXT
-    elif kind == "Service":
-        valid, limit, text = len(name) <= 63 and re.fullmatch(LABEL_1035, name) is not None, 63, LABEL_1035_TEXT
-    else:
-        valid, limit, text = is_subdomain(name), 253, SUBDOMAIN_TEXT
-    if valid:
-        return None
-    return f"must be no more than {limit} characters" if len(name) > limit else text
+def label_problem(name: str) -> str | None:
+    """Return what is wrong with the name of a namespace, None when nothing is."""
+    return _problem(name, is_label(name), 63, LABEL_TEXT)
+
+
+def label_1035_problem(name: str) -> str | None:
+    """Return what is wrong with the name of a Service, None when nothing is."""
+    return _problem(name, re.fullmatch(LABEL_1035, name) is not None, 63, LABEL_1035_TEXT)
+
+
+def subdomain_problem(name: str) -> str | None:
+    """Return what is wrong with the name of any other object, None when nothing is."""
+    return _problem(name, is_subdomain(name), 253, SUBDOMAIN_TEXT)
+
+
+def _problem(name: str, valid: bool, limit: int, text: str) -> str | None:
+    if len(name) > limit:
+        return f"must be no more than {limit} characters"
+    return None if valid else text
 
 
 def qualified_name_problem(text: str) -> str | None:

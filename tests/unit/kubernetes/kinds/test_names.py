@@ -2,7 +2,15 @@
 
 import pytest
 
-from pdk.kubernetes.store.names import annotation_causes, is_label, is_subdomain, label_causes, name_problem
+from pdk.kubernetes.kinds.names import (
+    annotation_causes,
+    is_label,
+    is_subdomain,
+    label_1035_problem,
+    label_causes,
+    label_problem,
+    subdomain_problem,
+)
 
 
 @pytest.mark.parametrize("text", ["a", "a-b", "a1", "0", "a" * 63])
@@ -23,10 +31,10 @@ def test_subdomains():
 
 
 def test_each_kind_has_its_rule():
-    assert name_problem("ConfigMap", "a.b") is None
-    assert "RFC 1123 label" in name_problem("Namespace", "a.b")
-    assert "DNS-1035" in name_problem("Service", "1a")
-    assert "253" in name_problem("Secret", "a" * 300)
+    assert subdomain_problem("a.b") is None
+    assert "RFC 1123 label" in label_problem("a.b")
+    assert "DNS-1035" in label_1035_problem("1a")
+    assert "253" in subdomain_problem("a" * 300)
 
 
 def test_label_rules():

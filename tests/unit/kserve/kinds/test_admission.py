@@ -2,11 +2,9 @@
 
 import pytest
 
-from pdk.kubernetes.api.admission import admit, default_inference_service
+from pdk.kserve.kinds.admission import admit, default_inference_service
 from pdk.kubernetes.errors import AdmissionDenied
-from pdk.kubernetes.store.resources import Resources
 
-ISVC = Resources()["inferenceservices.serving.kserve.io"]
 MODEL = {"modelFormat": {"name": "pytorch"}, "storageUri": "s3://x"}
 
 
@@ -17,7 +15,7 @@ def isvc(name="churn", annotations=None, **predictor):
 
 def denied(obj, old=None):
     with pytest.raises(AdmissionDenied) as caught:
-        admit(ISVC, old, obj)
+        admit(old, obj)
     prefix = 'admission webhook "inferenceservice.kserve-webhook-server.validator" denied the request: '
     assert str(caught.value).startswith(prefix)
     return str(caught.value).removeprefix(prefix)
@@ -35,7 +33,7 @@ def test_a_framework_becomes_a_model():
 
 def test_a_partial_framework_overwrites_the_whole_model():
     both = isvc(model=MODEL | {"env": [{"name": "A"}]}, pytorch={"storageUri": "s3://y"})
-    model = admit(ISVC, None, both)["spec"]["predictor"]["model"]
+    model = admit(None, both)["spec"]["predictor"]["model"]
     assert model["storageUri"] == "s3://y"
     assert "env" not in model
 
@@ -58,8 +56,8 @@ def test_exactly_one_implementation():
     assert denied(isvc(minReplicas=1)) == expected
     assert denied(isvc(model=MODEL, containers=[{"name": "kserve-container"}])) == expected
     assert denied(isvc(sklearn={}, pytorch={})) == expected
-    assert admit(ISVC, None, isvc(model=MODEL, containers=[{"name": "sidecar"}]))
-    assert admit(ISVC, None, isvc(containers=[{"name": "mine"}]))
+    assert admit(None, isvc(model=MODEL, containers=[{"name": "sidecar"}]))
+    assert admit(None, isvc(containers=[{"name": "mine"}]))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +80,7 @@ def test_refusals(predictor, text):
 def test_autoscaler_classes_and_long_host_names():
     annotation = "serving.kserve.io/autoscalerClass"
     assert denied(isvc(annotations={annotation: "x"})) == "[x] is not a supported autoscaler class type"
-    assert admit(ISVC, None, isvc(annotations={annotation: "hpa"}))
+    assert admit(None, isvc(annotations={annotation: "hpa"}))
     assert "longer than 63 characters" in denied(isvc("a" * 60))
 
 
@@ -92,11 +90,6 @@ def test_the_deployment_mode_stays():
     assert "deploymentMode cannot be changed from 'Knative' to 'RawDeployment'" in denied(
         isvc(annotations={mode: "RawDeployment"}), old
     )
-    assert admit(ISVC, old, isvc(annotations={mode: "Serverless"}))
+    assert admit(old, isvc(annotations={mode: "Serverless"}))
     old["metadata"]["deletionTimestamp"] = "2024-01-01T00:00:00Z"
-    assert admit(ISVC, old, isvc(annotations={mode: "RawDeployment"}))
-
-
-def test_other_kinds_pass_untouched():
-    secret = {"metadata": {"name": "S"}}
-    assert admit(Resources()["secrets"], None, secret) is secret
+    assert admit(old, isvc(annotations={mode: "RawDeployment"}))

@@ -3,7 +3,8 @@
 import pytest
 from kserve import models
 
-from pdk.kubernetes.api.schemas import FRAMEWORKS, inference_service_spec, metadata_schema
+from pdk.kserve.kinds.schemas import FRAMEWORKS, inference_service_spec
+from pdk.kubernetes.kinds.schemas import metadata_schema
 
 SPEC = inference_service_spec()["properties"]
 PREDICTOR = SPEC["predictor"]["properties"]

@@ -5,7 +5,9 @@ import datetime
 import pytest
 
 from pdk.base import clock
-from pdk.kubernetes.api.columns import age, columns_of, human_duration
+from pdk.kubernetes.kinds.builtin import BUILT_IN
+from pdk.kubernetes.kinds.columns import age, human_duration
+from pdk.kubernetes.kinds.resource import Resource, Resources
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,8 @@ def test_ages():
 
 def row(kind, obj):
     obj = {"metadata": {"name": "x", "creationTimestamp": clock.rfc3339_now()}} | obj
-    return {column.name: column.cell(obj) for column in columns_of(kind)}
+    resource = next(each for each in Resources(BUILT_IN) if each.kind == kind)
+    return {column.name: column.cell(obj) for column in resource.columns}
 
 
 def pod(**status):
@@ -95,6 +98,5 @@ def test_other_kinds():
     assert row("Service", {})["Type"] == "ClusterIP"
     assert row("Deployment", {"spec": {"replicas": 0}})["Ready"] == "0/0"
     assert row("Secret", {"type": "Opaque", "data": {"a": ""}})["Data"] == 1
-    assert row("InferenceService", {})["URL"] is None
     assert row("Event", {"involvedObject": {"kind": "Pod", "name": "p"}, "message": " m\n"})["Object"] == "pod/p"
-    assert list(row("Widget", {})) == ["Name", "Age"]
+    assert [column.name for column in Resource("", "v1", "Widget", "widgets").columns] == ["Name", "Age"]

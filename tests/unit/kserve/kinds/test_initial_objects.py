@@ -2,7 +2,7 @@
 
 import json
 
-from pdk.kubernetes.api.initial_objects import install_initial_objects
+from pdk.kserve.kinds.initial_objects import install_initial_objects
 
 
 def test_a_second_start_changes_nothing(store):
