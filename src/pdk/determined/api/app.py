@@ -1,10 +1,8 @@
 """The ASGI application: finds the route, decodes, authenticates, calls the handler, encodes; errors through one table."""
 
-import ipaddress
-import json
 import logging
-import re
 from collections.abc import AsyncIterator, Iterator
+from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,62 +12,94 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from pdk.base import errors as categories
-from pdk.determined.api import errors
+from pdk.determined.api import (
+    checkpoints,
+    cluster,
+    errors,
+    experiments,
+    harness,
+    identity,
+    logs,
+    models,
+    trials,
+    workspaces,
+)
 from pdk.determined.api.call import Call, camel_case
-from pdk.determined.api.routing import Route, Router
 from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import BadRequest, NoSuchThing, NotAllowed, NotLoggedIn, NotServed
 from pdk.determined.master.users import Identity
+from pdk.web import json_text
+from pdk.web.answers import Stream, json_answer
+from pdk.web.requests import BodyTooLarge, ClientGone, is_local_name, raw_path_of, read_body
+from pdk.web.routing import Kind, Route, Router, routes_of, segments_of
 
 logger = logging.getLogger(__name__)
 
 TASK_TOKEN_HEADER = "grpc-metadata-x-allocation-token"
 AUTH_COOKIE = "auth"
+# Digits of an integer; no float holds more.
 MAX_DIGITS = 300
-LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# What is said about a body that is no JSON the original reads.
+FAULTS = {json_text.Fault.RANGE: "{} is too large", json_text.Fault.CONSTANT: "{} is no JSON"}
+# The handlers of every route, by their title in the compatibility page.
+HANDLERS: dict[str, ModuleType] = {
+    "Master, logins and users": identity,
+    "Experiments": experiments,
+    "Trials": trials,
+    "What the harness of a trial calls": harness,
+    "Checkpoints": checkpoints,
+    "Model registry": models,
+    "Workspaces and projects": workspaces,
+    "Agents, resource pools and tasks": cluster,
+    "Logs": logs,
+}
 
 
 class Application:
     """Serves the routes of one master; `loopback`: it can only be reached from this machine."""
 
-    def __init__(self, engines: Engines, router: Router, loopback: bool) -> None:
+    def __init__(self, engines: Engines, loopback: bool) -> None:
         self._engines = engines
-        self._router = router
+        self._router = Router(routes_of(*HANDLERS.values()))
         self._loopback = loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; other protocols are refused."""
         if scope["type"] != "http":
             raise RuntimeError(f"{scope['type']} connections are not served")
-        path = raw_path(scope)
+        raw_path = raw_path_of(scope)
+        path = raw_path.decode("latin-1")
         try:
-            response = await self._respond(scope, path, receive)
+            response = await self._respond(scope, raw_path, receive)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - the one place where errors become answers
             response = failure(error, path)
         await response(scope, receive, send)
 
-    async def _respond(self, scope: Scope, path: str, receive: Receive) -> Response:
-        if self._loopback and not is_local_name(Headers(scope=scope).get("host", "")):
-            raise NotAllowed("this master listens on this machine only: call it by 127.0.0.1 or localhost")
-        found = self._router.match(scope["method"], path)
-        if found is None:
-            raise unknown_route(scope["method"], path)
-        route, parameters = found
+    async def _respond(self, scope: Scope, raw_path: bytes, receive: Receive) -> Response:
         headers = Headers(scope=scope)
-        body = await read_body(receive, headers, route.max_body)
+        if self._loopback and not is_local_name(headers.get("host", "")):
+            raise NotAllowed("this master listens on this machine only: call it by 127.0.0.1 or localhost")
+        found = self._router.match(scope["method"], segments_of(raw_path, "replace"))
+        if found is None:
+            raise unknown_route(scope["method"], raw_path.decode("latin-1"))
+        route, parameters = found
+        try:
+            body = await read_body(receive, headers, route.max_body)
+        except BodyTooLarge as error:
+            raise BadRequest(f"the request body is larger than {route.max_body} bytes") from error
         token = token_of(headers)
 
         def prepare() -> Call:
             identity = None if route.public else self._authenticate(token)
             return decode(scope, headers, parameters, token, identity, body)
 
-        if route.kind in ("plain", "raw"):
+        if route.kind in (Kind.PLAIN, Kind.FILE):
             return await self._engines.run(lambda: self._answer(route, prepare()))
         call = await self._engines.run(prepare)
-        if route.kind == "poll":
-            return json_response(await route.handler(self._engines, call))
+        if route.kind is Kind.POLL:
+            return json_answer(await route.handler(self._engines, call))
         return await self._stream(route, call)
 
     def _authenticate(self, token: str) -> Identity:
@@ -79,8 +109,8 @@ class Application:
 
     def _answer(self, route: Route, call: Call) -> Response:
         answer = route.handler(self._engines.master, call)
-        if route.kind == "plain":
-            return json_response(answer)
+        if route.kind is Kind.PLAIN:
+            return json_answer(answer)
         media_type, name, content = answer
         disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(self._chunks(content), media_type=media_type, headers=disposition)
@@ -109,30 +139,7 @@ class Application:
                 report(error, "stream")
                 yield line_of(errors.stream_error(error))
 
-        return StreamingResponse(lines(), media_type="application/json")
-
-
-class ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
-
-
-async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
-    """Read the request body; raises BadRequest when it is larger than `limit` bytes, ClientGone."""
-    announced = headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > limit:
-        raise BadRequest(f"the request body is larger than {limit} bytes")
-    parts, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise BadRequest(f"the request body is larger than {limit} bytes")
-        parts.append(part)
-        if not message.get("more_body", False):
-            return b"".join(parts)
+        return Stream(lines(), media_type="application/json")
 
 
 def decode(
@@ -146,38 +153,12 @@ def decode(
     return Call(parameters, query, value, token, headers.get("accept", ""), identity)
 
 
-def finite_float(text: str) -> float:
-    """Return a JSON number as a float; raises ValueError for one too large (the original refuses those too)."""
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{text[:40]} is too large")
-    return value
-
-
-def bounded_int(text: str) -> int:
-    """Return a JSON number as an int; raises ValueError for one no float can hold."""
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"{text[:40]}... is too large")
-    return int(text)
-
-
-def no_constant(text: str) -> float:
-    """Refuse NaN and the infinities, which JSON has not (the clients send them as text)."""
-    raise ValueError(f"{text} is no JSON")
-
-
-DECODER = json.JSONDecoder(parse_float=finite_float, parse_int=bounded_int, parse_constant=no_constant)
-
-
 def json_of(body: bytes) -> Any:
     """Decode a request body; raises BadRequest when it is no JSON or holds halves of characters."""
     try:
-        value = DECODER.decode(body.decode()) if body.strip() else None
-        if LONE_SURROGATE.search(body):
-            json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"the request body is not JSON: {error}") from error
-    return value
+        return json_text.parse(body, max_digits=MAX_DIGITS) if body.strip() else None
+    except json_text.UnsafeJson as error:
+        raise BadRequest(f"the request body is not JSON: {FAULTS.get(error.fault, '{}').format(error.text)}") from error
 
 
 def token_of(headers: Headers) -> str:
@@ -187,27 +168,6 @@ def token_of(headers: Headers) -> str:
         if kind.lower() == "bearer" and token:
             return token.strip()
     return cookie_parser(headers.get("cookie", "")).get(AUTH_COOKIE, "")
-
-
-def is_local_name(host: str) -> bool:
-    """Tell whether a Host header can name this machine: an address, localhost, or a name without dots.
-
-    A web page whose own host name is made to point at 127.0.0.1 (DNS rebinding) could otherwise log in with the blank
-    passwords of the first-run users.
-    """
-    name = host.rpartition("]")[0].lstrip("[") or host.partition(":")[0]
-    if "." not in name or name.endswith(".localhost"):
-        return True
-    try:
-        return bool(ipaddress.ip_address(name))
-    except ValueError:
-        return False
-
-
-def raw_path(scope: Scope) -> str:
-    """Return the path as it was sent, still quoted."""
-    raw = scope.get("raw_path") or scope["path"].encode()
-    return str(raw.decode("latin-1").partition("?")[0])
 
 
 def unknown_route(method: str, path: str) -> categories.PdkError:
@@ -220,7 +180,7 @@ def unknown_route(method: str, path: str) -> categories.PdkError:
 def failure(error: Exception, path: str) -> Response:
     """Return the answer to a request that failed."""
     report(error, path)
-    return json_response(errors.body_of(error, path), errors.status_of(error).http)
+    return json_answer(errors.body_of(error, path), errors.status_of(error).http)
 
 
 def report(error: Exception, path: str) -> None:
@@ -229,12 +189,6 @@ def report(error: Exception, path: str) -> None:
         logger.error("%s failed", path, exc_info=error)
 
 
-def json_response(content: Any, status: int = 200) -> Response:
-    """Return a JSON answer; NaN would be a fault of an encoder."""
-    data = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
-    return Response(data, status, media_type="application/json")
-
-
 def line_of(content: Any) -> bytes:
     """Return one line of a stream; JSON has no newlines of its own, so there are no blank lines."""
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    return json_text.compact(content) + b"\n"

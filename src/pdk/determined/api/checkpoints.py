@@ -12,22 +12,25 @@ from typing import IO, Any
 
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call, camel_case
-from pdk.determined.api.trials import file_sizes
+from pdk.determined.api.harness import file_sizes
 from pdk.determined.errors import BadRequest
 from pdk.determined.master.master import Master
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.files import checkpoint_files
+from pdk.web.routing import Kind, route
 
 JSON = dict[str, Any]
 
 CHUNK = 64 * 1024
 
 
+@route("GET", "/api/v1/checkpoints/{checkpointUuid}", about="one checkpoint with its metrics")
 def get_checkpoint(master: Master, call: Call) -> JSON:
     """v1GetCheckpointResponse."""
     return {"checkpoint": encode.checkpoint(master.checkpoints.get(call.path["checkpointUuid"]))}
 
 
+@route("POST", "/api/v1/checkpoints/{checkpointUuid}/metadata", about="replace its metadata")
 def post_metadata(master: Master, call: Call) -> JSON:
     """v1PostCheckpointMetadataResponse: replaces the metadata."""
     metadata = call.fields.fields("checkpoint").object("metadata")
@@ -36,12 +39,14 @@ def post_metadata(master: Master, call: Call) -> JSON:
     return {"checkpoint": encode.checkpoint(master.checkpoints.set_metadata(call.path["checkpointUuid"], metadata))}
 
 
+@route("DELETE", "/api/v1/checkpoints", about="delete checkpoints that are not registered")
 def delete_checkpoints(master: Master, call: Call) -> JSON:
     """Delete checkpoints; their files go soon after."""
     master.checkpoints.delete(call.fields.texts("checkpointUuids") or [])
     return {}
 
 
+@route("POST", "/api/v1/checkpoints/rm", about="remove files by glob")
 def remove_files(master: Master, call: Call) -> JSON:
     """Remove the files of checkpoints that match one of the globs."""
     fields = call.fields
@@ -49,6 +54,7 @@ def remove_files(master: Master, call: Call) -> JSON:
     return {}
 
 
+@route("PATCH", "/api/v1/checkpoints", about="report which files are left")
 def patch_checkpoints(master: Master, call: Call) -> JSON:
     """Take the files that are left after the client removed some."""
     for each in call.fields.objects("checkpoints"):
@@ -58,6 +64,7 @@ def patch_checkpoints(master: Master, call: Call) -> JSON:
     return {}
 
 
+@route("GET", "/experiments/{experimentId}/preview_gc", about="what a gc policy would remove")
 def preview_gc(master: Master, call: Call) -> JSON:
     """GET /experiments/{id}/preview_gc: what a policy would remove, in the shape the command line reads."""
     names = ("save_experiment_best", "save_trial_best", "save_trial_latest")
@@ -79,6 +86,7 @@ def _previewed(view: CheckpointView) -> JSON:
     }
 
 
+@route("GET", "/checkpoints/{checkpointUuid}", about="its files as tar.gz, tar or zip", kind=Kind.FILE)
 def archive(master: Master, call: Call) -> tuple[str, str, Iterator[bytes]]:
     """GET /checkpoints/{uuid}: the files as .tar.gz, .tar or .zip; returns (media type, file name, content)."""
     uuid = call.path["checkpointUuid"]

@@ -13,17 +13,20 @@ from pdk.determined.master.paging import paged
 from pdk.determined.master.settings import VERSION
 from pdk.determined.store.records import Allocation, Trial
 from pdk.determined.store.states import LifeState
+from pdk.web.routing import route
 
 JSON = dict[str, Any]
 
 CPU = "TYPE_CPU"
 
 
+@route("GET", "/api/v1/agents", about="this machine and its slots")
 def get_agents(master: Master, call: Call) -> JSON:
     """v1GetAgentsResponse: this machine."""
     return encode.listed("agents", paged([master.cluster.agent()], call.page()), _agent)
 
 
+@route("GET", "/api/v1/agents/{agentId}", about="this machine")
 def get_agent(master: Master, call: Call) -> JSON:
     """v1GetAgentResponse."""
     if call.path["agentId"] != AGENT_ID:
@@ -68,6 +71,7 @@ def _container(allocation: Allocation) -> JSON:
     }
 
 
+@route("GET", "/api/v1/resource-pools", about="the one resource pool")
 def get_resource_pools(master: Master, call: Call) -> JSON:
     """v1GetResourcePoolsResponse: the one pool."""
     return encode.listed("resourcePools", paged([master.cluster.pool()], call.page()), resource_pool)
@@ -121,6 +125,7 @@ def resource_pool(pool: Pool) -> JSON:
     }
 
 
+@route("GET", "/api/v1/resource-pools/{resourcePoolName}/workspace-bindings", about="always open to all")
 def get_pool_workspaces(master: Master, call: Call) -> JSON:
     """v1ListWorkspacesBoundToRPResponse: the pool is bound to none, that is, open to all."""
     master.cluster.require_pool(call.path["resourcePoolName"])
@@ -128,6 +133,7 @@ def get_pool_workspaces(master: Master, call: Call) -> JSON:
     return {"workspaceIds": [], "pagination": encode.listed("", page, lambda item: {})["pagination"]}
 
 
+@route("GET", "/api/v1/workspaces/{workspaceId}/available-resource-pools", about="the one resource pool")
 def get_workspace_pools(master: Master, call: Call) -> JSON:
     """v1ListRPsBoundToWorkspaceResponse: the pool is open to every workspace."""
     master.workspaces.get_workspace(call.id("workspaceId"))
@@ -138,6 +144,7 @@ def get_workspace_pools(master: Master, call: Call) -> JSON:
     }
 
 
+@route("GET", "/api/v1/tasks", about="trials that run or wait")
 def get_tasks(master: Master, call: Call) -> JSON:
     """v1GetTasksResponse."""
     pool = master.cluster.pool().name
@@ -176,6 +183,7 @@ def _resources(held: Allocation) -> JSON:
     }
 
 
+@route("GET", "/api/v1/tasks/{taskId}", about="one task with its allocations")
 def get_task(master: Master, call: Call) -> JSON:
     """v1GetTaskResponse."""
     task = master.cluster.task(call.path["taskId"])
@@ -195,17 +203,20 @@ def get_task(master: Master, call: Call) -> JSON:
     }
 
 
+@route("GET", "/api/v1/tasks/{taskId}/context_directory", about="the submitted files")
 def get_task_context(master: Master, call: Call) -> JSON:
     """v1GetTaskContextDirectoryResponse."""
     definition = master.experiments.definition_of_task(call.path["taskId"])
     return {"b64Tgz": base64.b64encode(definition).decode()}
 
 
+@route("GET", "/api/v1/master/config", about="the master's configuration")
 def get_master_config(master: Master, call: Call) -> JSON:
     """v1GetMasterConfigResponse."""
     return {"config": master.cluster.configuration()}
 
 
+@route("GET", "/health", about="that it is up", public=True)
 def get_health(master: Master, call: Call) -> JSON:
     """HealthCheck: that it answers and reads its database."""
     name = master.cluster.pool().name

@@ -1,4 +1,4 @@
-"""Writes docs/compatibility/determined.md: what works, from the table of routes, beside what the client could call.
+"""Writes docs/compatibility/determined.md: what works, from the routes of its handlers, beside what the client could call.
 
 Called by the test that keeps the page current (`PDK_WRITE_DOCS=1` writes it). The list of all calls comes from the
 installed client's bindings, read as text: nothing of the client is imported.
@@ -10,15 +10,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pdk.determined.api.routes import GROUPS, ROUTES
-from pdk.determined.api.routing import Route
+from pdk.determined.api.app import HANDLERS
 from pdk.determined.master.settings import VERSION
+from pdk.web.routing import Route, routes_of
 
 INTRODUCTION = f"""# Determined: what the embedded master answers
 
 The master speaks the REST API of Determined {VERSION}; the SDK (`determined.experimental`), the command line (`det`) and
-the harness of a managed trial work against it unchanged. This page is generated from the table of routes in
-`src/pdk/determined/api/routes.py`; a test fails when it is not current.
+the harness of a managed trial work against it unchanged. This page is generated from the routes of the handlers in
+`src/pdk/determined/api`; a test fails when it is not current.
 
 What is not listed answers 501 with the error object of the original (`Unimplemented`), never an empty success.
 
@@ -41,16 +41,16 @@ What is not listed answers 501 with the error object of the original (`Unimpleme
 def page() -> str:
     """Return the whole page."""
     parts = [INTRODUCTION]
-    for title, routes in GROUPS.items():
+    for title, module in HANDLERS.items():
         parts.append(f"## {title}\n\n| call | what it does | limits |\n|---|---|---|\n")
-        parts.append("".join(f"| `{r.method} {r.path}` | {r.about} | {r.partial} |\n" for r in routes))
+        parts.append("".join(f"| `{r.method} {r.path}` | {r.about} | {r.partial} |\n" for r in routes_of(module)))
         parts.append("\n")
     parts.append(_unserved())
     return "".join(parts)
 
 
 def _unserved() -> str:
-    missing = sorted(set(client_calls()) - {shape(route) for route in ROUTES})
+    missing = sorted(set(client_calls()) - {shape(route) for route in routes_of(*HANDLERS.values())})
     groups: dict[str, list[str]] = {}
     for method, path in missing:
         groups.setdefault(path.removeprefix("/api/v1").strip("/").split("/")[0], []).append(

@@ -1,7 +1,6 @@
 """Routes of experiments."""
 
 import base64
-from collections.abc import Callable
 from typing import Any
 
 from pdk.determined.api import encode
@@ -9,13 +8,16 @@ from pdk.determined.api.call import Call
 from pdk.determined.errors import NotServed
 from pdk.determined.master.checkpoints import Order
 from pdk.determined.master.context import ContextFile
-from pdk.determined.master.experiments import ExperimentPatch, Experiments, Submission
+from pdk.determined.master.experiments import ExperimentPatch, Submission
 from pdk.determined.master.master import Master
 from pdk.determined.store.experiments import ExperimentFilter
 from pdk.determined.store.states import LifeState
+from pdk.web.routing import MEGABYTE, route
 
 JSON = dict[str, Any]
 
+# The client refuses context directories above about 95 MB; base64 and JSON add a third.
+MAX_CONTEXT_BODY = 140 * MEGABYTE
 # The state of an experiment in the job queue.
 JOB_STATES = {
     LifeState.QUEUED: "STATE_QUEUED",
@@ -24,6 +26,13 @@ JOB_STATES = {
 }
 
 
+@route(
+    "POST",
+    "/api/v1/experiments",
+    about="create, validate or continue an experiment",
+    partial="searchers single, random, grid; storage shared_fs, directory; no templates; not unmanaged; one slot",
+    max_body=MAX_CONTEXT_BODY,
+)
 def create_experiment(master: Master, call: Call) -> JSON:
     """v1CreateExperimentResponse; validated only, it answers an experiment with id 0."""
     fields = call.fields
@@ -56,6 +65,7 @@ def create_experiment(master: Master, call: Call) -> JSON:
     return {"experiment": encoded, "config": encoded["config"], "warnings": []}
 
 
+@route("GET", "/api/v1/experiments", about="list, filter, sort, page")
 def get_experiments(master: Master, call: Call) -> JSON:
     """v1GetExperimentsResponse."""
     wanted = ExperimentFilter(
@@ -75,6 +85,7 @@ def get_experiments(master: Master, call: Call) -> JSON:
     return encode.listed("experiments", page, encode.experiment)
 
 
+@route("GET", "/api/v1/experiments/{experimentId}", about="one experiment")
 def get_experiment(master: Master, call: Call) -> JSON:
     """v1GetExperimentResponse."""
     view = master.experiments.get(call.id("experimentId"))
@@ -84,6 +95,7 @@ def get_experiment(master: Master, call: Call) -> JSON:
     return {"experiment": encoded, "config": encoded["config"], "jobSummary": summary}
 
 
+@route("PATCH", "/api/v1/experiments/{experimentId}", about="name, description, notes, labels, resources, gc policy")
 def patch_experiment(master: Master, call: Call) -> JSON:
     """v1PatchExperimentResponse; the command line sends the whole object, nulls mean nothing."""
     fields = call.fields
@@ -107,34 +119,56 @@ def patch_experiment(master: Master, call: Call) -> JSON:
     return {"experiment": encode.experiment(master.experiments.patch(call.id("experimentId"), patch))}
 
 
+@route("DELETE", "/api/v1/experiments/{experimentId}", about="delete with logs and checkpoints")
 def delete_experiment(master: Master, call: Call) -> JSON:
     """Begin the deletion of an experiment."""
     master.experiments.delete(call.id("experimentId"))
     return {}
 
 
-def verb(act: Callable[[Experiments, int], None]) -> Callable[[Master, Call], JSON]:
-    """Return the handler of POST /experiments/{experimentId}/<verb>."""
-
-    def handler(master: Master, call: Call) -> JSON:
-        act(master.experiments, call.id("experimentId"))
-        return {}
-
-    return handler
+@route("POST", "/api/v1/experiments/{experimentId}/activate", about="let it run")
+def activate_experiment(master: Master, call: Call) -> JSON:
+    """Let a paused experiment run."""
+    master.experiments.activate(call.id("experimentId"))
+    return {}
 
 
+@route("POST", "/api/v1/experiments/{experimentId}/pause", about="checkpoint and wait")
+def pause_experiment(master: Master, call: Call) -> JSON:
+    """Checkpoint the trials of an experiment and hold it."""
+    master.experiments.pause(call.id("experimentId"))
+    return {}
+
+
+@route("POST", "/api/v1/experiments/{experimentId}/cancel", about="checkpoint and end")
+def cancel_experiment(master: Master, call: Call) -> JSON:
+    """Checkpoint the trials of an experiment and end it."""
+    master.experiments.cancel(call.id("experimentId"))
+    return {}
+
+
+@route("POST", "/api/v1/experiments/{experimentId}/kill", about="end at once")
+def kill_experiment(master: Master, call: Call) -> JSON:
+    """End an experiment at once."""
+    master.experiments.kill(call.id("experimentId"))
+    return {}
+
+
+@route("POST", "/api/v1/experiments/{experimentId}/archive", about="archive")
 def archive_experiment(master: Master, call: Call) -> JSON:
     """Archive an experiment."""
     master.experiments.archive(call.id("experimentId"), archived=True)
     return {}
 
 
+@route("POST", "/api/v1/experiments/{experimentId}/unarchive", about="unarchive")
 def unarchive_experiment(master: Master, call: Call) -> JSON:
     """Unarchive an experiment."""
     master.experiments.archive(call.id("experimentId"), archived=False)
     return {}
 
 
+@route("POST", "/api/v1/experiments/{experimentId}/move", about="move to another project")
 def move_experiment(master: Master, call: Call) -> JSON:
     """Move an experiment to another project."""
     destination = call.fields.number("destinationProjectId") or 0
@@ -142,16 +176,19 @@ def move_experiment(master: Master, call: Call) -> JSON:
     return {}
 
 
+@route("PUT", "/api/v1/experiments/{experimentId}/labels/{label}", about="add a label")
 def put_label(master: Master, call: Call) -> JSON:
     """v1PutExperimentLabelResponse."""
     return {"labels": master.experiments.label(call.id("experimentId"), call.path["label"], present=True)}
 
 
+@route("DELETE", "/api/v1/experiments/{experimentId}/labels/{label}", about="remove a label")
 def delete_label(master: Master, call: Call) -> JSON:
     """v1DeleteExperimentLabelResponse."""
     return {"labels": master.experiments.label(call.id("experimentId"), call.path["label"], present=False)}
 
 
+@route("GET", "/api/v1/experiments/{experimentId}/trials", about="its trials")
 def get_trials(master: Master, call: Call) -> JSON:
     """v1GetExperimentTrialsResponse."""
     sort = call.enum("sortBy", "SORT_BY_")
@@ -165,6 +202,7 @@ def get_trials(master: Master, call: Call) -> JSON:
     return encode.listed("trials", page, encode.trial)
 
 
+@route("GET", "/api/v1/experiments/{experimentId}/checkpoints", about="its checkpoints, best first")
 def get_checkpoints(master: Master, call: Call) -> JSON:
     """v1GetExperimentCheckpointsResponse; best first unless an order is asked for."""
     page = master.checkpoints.of_experiment(
@@ -178,12 +216,18 @@ def checkpoint_order(call: Call) -> Order:
     return Order(call.enum("sortByAttr", "SORT_BY_"), call.text("sortByMetric"), call.descending())
 
 
+@route("GET", "/api/v1/experiments/{experimentId}/model_def", about="the submitted files")
 def get_model_def(master: Master, call: Call) -> JSON:
     """v1GetModelDefResponse."""
     definition = master.experiments.model_definition(call.id("experimentId"))
     return {"b64Tgz": base64.b64encode(definition).decode()}
 
 
+@route(
+    "GET",
+    "/api/v1/experiments/{experimentId}/searcher/best_searcher_validation_metric",
+    about="the best metric so far (404: none)",
+)
 def get_best_metric(master: Master, call: Call) -> JSON:
     """v1GetBestSearcherValidationMetricResponse; 404 while there is none, the harness relies on that."""
     return {"metric": master.experiments.best_metric(call.id("experimentId"))}

@@ -9,10 +9,12 @@ from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
 from pdk.determined.master.settings import VERSION
 from pdk.determined.master.users import UserPatch, client_hash, matching
+from pdk.web.routing import route
 
 JSON = dict[str, Any]
 
 
+@route("GET", "/info", about="version and ids", public=True)
 def info(master: Master, call: Call) -> JSON:
     """GET /info: what every command line asks first."""
     names = master.cluster.names
@@ -25,6 +27,7 @@ def info(master: Master, call: Call) -> JSON:
     }
 
 
+@route("GET", "/api/v1/master", about="version, ids, features", public=True)
 def get_master(master: Master, call: Call) -> JSON:
     """v1GetMasterResponse."""
     names = master.cluster.names
@@ -48,11 +51,13 @@ def get_master(master: Master, call: Call) -> JSON:
     }
 
 
+@route("GET", "/api/v1/master/telemetry", about="always off", public=True)
 def get_telemetry(master: Master, call: Call) -> JSON:
     """v1GetTelemetryResponse: nothing is ever sent anywhere."""
     return {"enabled": False, "segmentKey": ""}
 
 
+@route("POST", "/api/v1/auth/login", about="log in with name and password", public=True)
 def login(master: Master, call: Call) -> JSON:
     """v1LoginResponse."""
     fields = call.fields
@@ -62,33 +67,40 @@ def login(master: Master, call: Call) -> JSON:
     return {"token": token, "user": encode.user(user)}
 
 
+@route("POST", "/api/v1/auth/logout", about="end the session")
 def logout(master: Master, call: Call) -> JSON:
     """End the caller's session."""
     master.users.log_out(call.token)
     return {}
 
 
+@route("GET", "/api/v1/auth/user", about="the caller")
+@route("GET", "/api/v1/me", about="the caller")
 def get_me(master: Master, call: Call) -> JSON:
     """v1GetMeResponse; clients check a cached token with it."""
     return {"user": encode.user(call.caller.user)}
 
 
+@route("GET", "/api/v1/users", about="list users")
 def get_users(master: Master, call: Call) -> JSON:
     """v1GetUsersResponse."""
     users = matching(master.users.list_users(), call.flag("active"), call.text("name"))
     return encode.listed("users", paged(users, call.page()), encode.user)
 
 
+@route("GET", "/api/v1/users/{userId}", about="one user")
 def get_user(master: Master, call: Call) -> JSON:
     """v1GetUserResponse."""
     return {"user": encode.user(master.users.get(call.id("userId")))}
 
 
+@route("GET", "/api/v1/users/{username}/by-username", about="one user by name")
 def get_user_by_username(master: Master, call: Call) -> JSON:
     """v1GetUserByUsernameResponse."""
     return {"user": encode.user(master.users.get_named(call.path["username"]))}
 
 
+@route("POST", "/api/v1/users", about="create a user", partial="no agent user groups")
 def post_user(master: Master, call: Call) -> JSON:
     """v1PostUserResponse; only for admins."""
     fields = call.fields
@@ -103,6 +115,7 @@ def post_user(master: Master, call: Call) -> JSON:
     return {"user": encode.user(created)}
 
 
+@route("PATCH", "/api/v1/users/{userId}", about="change a user", partial="no agent user groups")
 def patch_user(master: Master, call: Call) -> JSON:
     """v1PatchUserResponse."""
     fields = call.fields
@@ -119,6 +132,7 @@ def patch_user(master: Master, call: Call) -> JSON:
     return {"user": encode.user(master.users.patch(call.caller, call.id("userId"), patch))}
 
 
+@route("POST", "/api/v1/users/{userId}/password", about="set a password")
 def set_password(master: Master, call: Call) -> JSON:
     """v1SetUserPasswordResponse; the body is the hashed password itself, a JSON string."""
     if not isinstance(call.body, str):

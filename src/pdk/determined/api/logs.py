@@ -16,6 +16,7 @@ from pdk.determined.master.paging import Page
 from pdk.determined.store.logs import LogFilter
 from pdk.determined.store.records import LogLine
 from pdk.determined.store.states import LogLevel
+from pdk.web.routing import Kind, route
 
 JSON = dict[str, Any]
 
@@ -25,6 +26,9 @@ MASTER_LOG_SECONDS = 1.0
 LEVELS = set(LogLevel)
 
 
+@route(
+    "GET", "/api/v1/trials/{trialId}/logs", about="its log, also followed", kind=Kind.STREAM, partial="no regex search"
+)
 async def trial_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1TrialLogsResponse, one per line."""
     trial_id = call.id("trialId")
@@ -33,6 +37,7 @@ async def trial_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
         yield encode.trial_log(line, AGENT_ID)
 
 
+@route("GET", "/api/v1/tasks/{taskId}/logs", about="its log, also followed", kind=Kind.STREAM)
 async def task_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1TaskLogsResponse, one per line."""
     task_id = call.path["taskId"]
@@ -41,12 +46,14 @@ async def task_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
         yield encode.task_log(line, AGENT_ID)
 
 
+@route("GET", "/api/v1/trials/{trialId}/logs/fields", about="values to filter the log by", kind=Kind.STREAM)
 async def trial_log_fields(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1TrialLogsFieldsResponse: the distinct values of a log's columns."""
     fields = await _fields(engines, LogFilter(trial_id=call.id("trialId")))
     yield {name: values for name, values in fields.items() if name != "allocationIds"}
 
 
+@route("GET", "/api/v1/tasks/{taskId}/logs/fields", about="values to filter by", kind=Kind.STREAM)
 async def task_log_fields(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1TaskLogsFieldsResponse: the distinct values of a log's columns."""
     yield await _fields(engines, LogFilter(task_id=call.path["taskId"]))
@@ -94,6 +101,7 @@ async def _ascending(engines: Engines, wanted: LogFilter, limit: int, follow: bo
             await engines.wait(event)
 
 
+@route("GET", "/api/v1/master/logs", about="the master's own log, also followed", kind=Kind.STREAM)
 async def master_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1MasterLogsResponse: the latest records; a negative offset counts from the end, followed until the server stops."""
     entries = engines.master.own_log.read(0)
@@ -140,6 +148,8 @@ def _moment(text: str, name: str) -> str:
         raise BadRequest(f"{name}: {error}") from error
 
 
+@route("POST", "/api/v1/task/logs", about="send log lines")
+@route("POST", "/task-logs", about="send log lines (bare list)")
 def post_task_logs(master: Master, call: Call) -> JSON:
     """Take lines a task sends: {"logs": [...]} on /api/v1, a bare list on /task-logs."""
     posted = call.body if isinstance(call.body, list) else call.fields.get("logs") or []

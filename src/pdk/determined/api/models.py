@@ -7,10 +7,12 @@ from pdk.determined.api.call import Call
 from pdk.determined.errors import BadRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.models import ModelFields, ModelFilter, VersionFields
+from pdk.web.routing import route
 
 JSON = dict[str, Any]
 
 
+@route("GET", "/api/v1/models", about="list, filter, sort, page")
 def get_models(master: Master, call: Call) -> JSON:
     """v1GetModelsResponse; `name` is a part of the name."""
     wanted = ModelFilter(
@@ -29,38 +31,45 @@ def get_models(master: Master, call: Call) -> JSON:
     return encode.listed("models", page, encode.model)
 
 
+@route("GET", "/api/v1/model/labels", about="labels by popularity")
 def get_labels(master: Master, call: Call) -> JSON:
     """v1GetModelLabelsResponse."""
     return {"labels": master.models.labels()}
 
 
+@route("POST", "/api/v1/models", about="create a model")
 def post_model(master: Master, call: Call) -> JSON:
     """v1PostModelResponse."""
     return {"model": encode.model(master.models.create(call.caller, _model_fields(call)))}
 
 
+@route("GET", "/api/v1/models/{modelName}", about="one model by name or id")
 def get_model(master: Master, call: Call) -> JSON:
     """v1GetModelResponse; digits only are an id."""
     return {"model": encode.model(master.models.get(call.path["modelName"]))}
 
 
+@route("PATCH", "/api/v1/models/{modelName}", about="change a model")
 def patch_model(master: Master, call: Call) -> JSON:
     """v1PatchModelResponse."""
     return {"model": encode.model(master.models.patch(call.path["modelName"], _model_fields(call)))}
 
 
+@route("POST", "/api/v1/models/{modelName}/archive", about="archive")
 def archive_model(master: Master, call: Call) -> JSON:
     """Archive a model."""
     master.models.archive(call.path["modelName"], archived=True)
     return {}
 
 
+@route("POST", "/api/v1/models/{modelName}/unarchive", about="unarchive")
 def unarchive_model(master: Master, call: Call) -> JSON:
     """Unarchive a model."""
     master.models.archive(call.path["modelName"], archived=False)
     return {}
 
 
+@route("POST", "/api/v1/models/{modelName}/move", about="move to another workspace")
 def move_model(master: Master, call: Call) -> JSON:
     """Move a model to another workspace."""
     fields = ModelFields(workspace_id=call.fields.number("destinationWorkspaceId"))
@@ -68,18 +77,21 @@ def move_model(master: Master, call: Call) -> JSON:
     return {}
 
 
+@route("DELETE", "/api/v1/models/{modelName}", about="delete a model")
 def delete_model(master: Master, call: Call) -> JSON:
     """Delete a model and its versions, never the checkpoints."""
     master.models.delete(call.caller, call.path["modelName"])
     return {}
 
 
+@route("GET", "/api/v1/models/{modelName}/versions", about="its versions")
 def get_versions(master: Master, call: Call) -> JSON:
     """v1GetModelVersionsResponse."""
     model, page = master.models.list_versions(call.path["modelName"], bool(call.descending()), call.page())
     return {"model": encode.model(model), **encode.listed("modelVersions", page, encode.model_version)}
 
 
+@route("POST", "/api/v1/models/{modelName}/versions", about="register a checkpoint as the next version")
 def post_version(master: Master, call: Call) -> JSON:
     """v1PostModelVersionResponse."""
     uuid = call.fields.required("checkpointUuid")
@@ -87,12 +99,14 @@ def post_version(master: Master, call: Call) -> JSON:
     return {"modelVersion": encode.model_version(detail)}
 
 
+@route("GET", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="one version")
 def get_version(master: Master, call: Call) -> JSON:
     """v1GetModelVersionResponse."""
     detail = master.models.get_version(call.path["modelName"], call.id("modelVersionNum"))
     return {"modelVersion": encode.model_version(detail)}
 
 
+@route("PATCH", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="change a version")
 def patch_version(master: Master, call: Call) -> JSON:
     """v1PatchModelVersionResponse."""
     number = call.id("modelVersionNum")
@@ -100,6 +114,7 @@ def patch_version(master: Master, call: Call) -> JSON:
     return {"modelVersion": encode.model_version(detail)}
 
 
+@route("DELETE", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="delete a version")
 def delete_version(master: Master, call: Call) -> JSON:
     """Delete a version, never its checkpoint."""
     master.models.delete_version(call.caller, call.path["modelName"], call.id("modelVersionNum"))

@@ -10,6 +10,7 @@ from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
 from pdk.determined.master.workspaces import ProjectPatch, named, projects_named
 from pdk.determined.store.workspaces import ProjectView, WorkspaceView
+from pdk.web.routing import route
 
 JSON = dict[str, Any]
 
@@ -28,6 +29,7 @@ PROJECT_SORT: dict[str, Callable[[ProjectView], Any]] = {
 }
 
 
+@route("GET", "/api/v1/workspaces", about="list, filter, sort, page")
 def get_workspaces(master: Master, call: Call) -> JSON:
     """v1GetWorkspacesResponse."""
     views = named(master.workspaces.list_workspaces(), call.text("name"), call.text("nameCaseSensitive"))
@@ -38,11 +40,13 @@ def get_workspaces(master: Master, call: Call) -> JSON:
     return encode.listed("workspaces", paged(views, call.page()), encode.workspace)
 
 
+@route("GET", "/api/v1/workspaces/{id}", about="one workspace")
 def get_workspace(master: Master, call: Call) -> JSON:
     """v1GetWorkspaceResponse."""
     return {"workspace": encode.workspace(master.workspaces.get_workspace(call.id("id")))}
 
 
+@route("POST", "/api/v1/workspaces", about="create a workspace", partial="name only")
 def post_workspace(master: Master, call: Call) -> JSON:
     """v1PostWorkspaceResponse; namespaceBindings must be an object, the command line iterates it."""
     fields = call.fields
@@ -53,30 +57,35 @@ def post_workspace(master: Master, call: Call) -> JSON:
     return {"workspace": encode.workspace(view), "namespaceBindings": {}}
 
 
+@route("PATCH", "/api/v1/workspaces/{id}", about="rename a workspace", partial="name only")
 def patch_workspace(master: Master, call: Call) -> JSON:
     """v1PatchWorkspaceResponse."""
     view = master.workspaces.rename_workspace(call.id("id"), call.fields.required("name"))
     return {"workspace": encode.workspace(view), "namespaceBindings": {}}
 
 
+@route("POST", "/api/v1/workspaces/{id}/archive", about="archive with its projects")
 def archive_workspace(master: Master, call: Call) -> JSON:
     """Archive a workspace."""
     master.workspaces.archive_workspace(call.id("id"), archived=True)
     return {}
 
 
+@route("POST", "/api/v1/workspaces/{id}/unarchive", about="unarchive with its projects")
 def unarchive_workspace(master: Master, call: Call) -> JSON:
     """Unarchive a workspace."""
     master.workspaces.archive_workspace(call.id("id"), archived=False)
     return {}
 
 
+@route("DELETE", "/api/v1/workspaces/{id}", about="delete a workspace", partial="only an empty one")
 def delete_workspace(master: Master, call: Call) -> JSON:
     """v1DeleteWorkspaceResponse; only when it holds no experiments and models."""
     master.workspaces.delete_workspace(call.id("id"))
     return {"completed": True}
 
 
+@route("GET", "/api/v1/workspaces/{id}/projects", about="its projects")
 def get_workspace_projects(master: Master, call: Call) -> JSON:
     """v1GetWorkspaceProjectsResponse; workspace 0 means all of them."""
     every = [view.workspace.id for view in master.workspaces.list_workspaces()]
@@ -89,6 +98,7 @@ def get_workspace_projects(master: Master, call: Call) -> JSON:
     return encode.listed("projects", paged(views, call.page()), encode.project)
 
 
+@route("POST", "/api/v1/workspaces/{workspaceId}/projects", about="create a project")
 def post_project(master: Master, call: Call) -> JSON:
     """v1PostProjectResponse."""
     fields = call.fields
@@ -102,11 +112,13 @@ def post_project(master: Master, call: Call) -> JSON:
     return {"project": encode.project(view)}
 
 
+@route("GET", "/api/v1/projects/{id}", about="one project")
 def get_project(master: Master, call: Call) -> JSON:
     """v1GetProjectResponse."""
     return {"project": encode.project(master.workspaces.get_project(call.id("id")))}
 
 
+@route("PATCH", "/api/v1/projects/{id}", about="change a project")
 def patch_project(master: Master, call: Call) -> JSON:
     """v1PatchProjectResponse."""
     fields = call.fields
@@ -114,6 +126,7 @@ def patch_project(master: Master, call: Call) -> JSON:
     return {"project": encode.project(master.workspaces.patch_project(call.id("id"), patch))}
 
 
+@route("PUT", "/api/v1/projects/{projectId}/notes", about="replace the notes")
 def put_project_notes(master: Master, call: Call) -> JSON:
     """v1PutProjectNotesResponse."""
     notes = [
@@ -123,18 +136,21 @@ def put_project_notes(master: Master, call: Call) -> JSON:
     return {"notes": master.workspaces.set_notes(call.id("projectId"), notes).project.notes}
 
 
+@route("POST", "/api/v1/projects/{id}/archive", about="archive")
 def archive_project(master: Master, call: Call) -> JSON:
     """Archive a project."""
     master.workspaces.archive_project(call.id("id"), archived=True)
     return {}
 
 
+@route("POST", "/api/v1/projects/{id}/unarchive", about="unarchive")
 def unarchive_project(master: Master, call: Call) -> JSON:
     """Unarchive a project."""
     master.workspaces.archive_project(call.id("id"), archived=False)
     return {}
 
 
+@route("DELETE", "/api/v1/projects/{id}", about="delete a project", partial="only an empty one")
 def delete_project(master: Master, call: Call) -> JSON:
     """v1DeleteProjectResponse; only when it holds no experiments."""
     master.workspaces.delete_project(call.id("id"))

@@ -11,12 +11,13 @@ import pytest
 import yaml
 from determined.common.api import bindings
 
+from pdk.determined.api.app import HANDLERS
 from pdk.determined.api.call import Call
 from pdk.determined.api.compatibility import shape
-from pdk.determined.api.routes import ROUTES
 from pdk.determined.master.master import Master
 from pdk.determined.master.settings import MasterSettings
 from pdk.determined.master.users import Identity
+from pdk.web.routing import routes_of
 
 UUID = "00000001-0000-4000-8000-000000000000"
 
@@ -78,7 +79,7 @@ class Driver:
 
     def __init__(self, master):
         self.master = master
-        self.routes = {shape(route): route for route in ROUTES}
+        self.routes = {shape(route): route for route in routes_of(*HANDLERS.values())}
         self.identity = Identity(master.users.get_named("admin"))
 
     def __call__(self, method, path, query=None, body=None, **parameters):
