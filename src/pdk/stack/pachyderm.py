@@ -46,7 +46,7 @@ class Pachd:
             methods_of(AdminService(wire, _cluster_id(data / "cluster-id"))),
             methods_of(PfsService(wire, pfs)),
             methods_of(FileService(wire, pfs)),
-            PpsService(wire, self._pps).methods(),
+            methods_of(PpsService(wire, self._pps)),
         )
         self._server = PachdServer(wire, services, changes, settings.host, settings.pachd_port)
         self._gateway = S3Gateway(pfs, settings.host, settings.s3_port)

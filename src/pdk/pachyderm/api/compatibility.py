@@ -1,4 +1,4 @@
-"""Writes docs/compatibility/pachyderm.md: which calls are answered, from the marked handlers, beside all the SDK could make.
+"""Writes docs/compatibility/pachyderm.md: which calls the marked handlers answer, beside all the SDK could make.
 
 Called by the test that keeps the page current, which also writes it anew.
 """
@@ -11,26 +11,29 @@ from pdk.pachyderm.api.wire import Wire
 PRELUDE = """\
 # Pachyderm: what the embedded pachd answers
 
-pachd speaks the gRPC API of Pachyderm 2.12.2 and the read side of its S3 gateway; `pachyderm_sdk` works against it unchanged
-(the tests drive it over a socket), and what `pachctl` sends is answered by the same methods. The tables are generated from the
-handlers; a test fails when they are not current. What is not listed as answered is UNIMPLEMENTED, never an empty success.
+pachd speaks the gRPC API of Pachyderm 2.12.2 and the read side of its S3 gateway; `pachyderm_sdk` works against it
+unchanged (the tests drive it over a socket), and what `pachctl` sends is answered by the same methods. The tables are
+generated from the handlers; a test fails when they are not current. What is not listed as answered is UNIMPLEMENTED,
+never an empty success.
 
 ## How it differs from a cluster
 
-- One machine: user code is a child process in a private mount namespace with a real `/pfs`, not a container. An image's name is
-  mapped to a folder and an environment (`[images]` in `config.toml`; the images of this repository are mapped already); an
-  image that is not mapped runs with this machine's tools, and the job's log says so.
-- Without mount namespaces `/pfs` is a scratch folder and `PFS_ROOT` says where; secrets with `mount_path` are refused then.
+- One machine: user code is a child process in a private mount namespace with a real `/pfs`, not a container. An
+  image's name is mapped to a folder and an environment (`[images]` in `config.toml`; the images of this repository
+  are mapped already); an image that is not mapped runs with this machine's tools, and the job's log says so.
+- Without mount namespaces `/pfs` is a scratch folder and `PFS_ROOT` says where; secrets with `mount_path` are refused
+  then.
 - Commits go from STARTED to FINISHED at once; there is no background compaction.
 - Auth is off: every call of its service answers "the auth service is not activated".
-- Inputs: `pfs`, `cross`, `union`, `join`, `group`. `cron`, `s3`, branch triggers, spouts, services, egress and `datum_batching`
-  are refused by name when the pipeline is created. `lazy` files are plain copies.
+- Inputs: `pfs`, `cross`, `union`, `join`, `group`. `cron`, `s3`, branch triggers, spouts, services, egress and
+  `datum_batching` are refused by name when the pipeline is created. `lazy` files are plain copies.
 - Accepted without effect: resources, tolerations, scheduling, pod patches, `transform.user`.
-- The reason of a failed job goes on where the original ends: `datum <id> failed: exit status N: <last lines>`, and what to do;
-  the first cause travels down the chain of unrunnable jobs.
+- The reason of a failed job goes on where the original ends: `datum <id> failed: exit status N: <last lines>`, and
+  what to do; the first cause travels down the chain of unrunnable jobs.
 - Metadata of datums is kept in the database; commits of `.meta` repos are empty.
 - Transactions are not supported, so neither is `pachctl stop job <id>` without a pipeline, which sends one.
-- Logs: one file per job, 32 MiB at the most, the newest 500 jobs of a pipeline; pachd's own log is `pdk logs --server pachyderm`.
+- Logs: one file per job, 32 MiB at the most, the newest 500 jobs of a pipeline; pachd's own log is `pdk logs --server
+  pachyderm`.
 - S3 gateway: ListBuckets, ListObjects (v1 and v2), HeadBucket, HeadObject, GetObject with ranges; bucket names
   `[commit.]branch.repo[.project]`; writing answers 501 NotImplemented. An open output commit lists as empty.
 """
@@ -65,7 +68,7 @@ def _section(wire: Wire, handlers: Mapping[tuple[str, str], Handler], service: s
 def _refuses(handler: Handler | None) -> bool | None:
     """Tell whether a handler always refuses; None without one."""
     mark = mark_of(handler)
-    return mark.refuses if mark is not None else None if handler is None else False
+    return None if mark is None else mark.refuses
 
 
 def _about(handler: Handler) -> str:

@@ -20,7 +20,7 @@ from pdk.pachyderm.api.pps_requests import (
     projects_of,
     state_filter,
 )
-from pdk.pachyderm.api.server import Call, Handler, Methods
+from pdk.pachyderm.api.server import Call, rpc
 from pdk.pachyderm.api.spec_json import canonicalise, decode, render
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs.types import DEFAULT_PROJECT
@@ -37,56 +37,25 @@ from pdk.pachyderm.pps.types import (
 )
 from pdk.pachyderm.values import DatumId, DatumState, JobId, PipelineState
 
-SERVICE = "pps_v2.API"
+# How many datums CreateDatum sends when a request does not say.
 DATUM_BATCH = 100
 
 
 class PpsService:
     """The handlers of pipelines, jobs, datums, logs and secrets."""
 
+    service = "pps_v2.API"
+
     def __init__(self, wire: Wire, pps: Pps) -> None:
         self._wire = wire
         self._pps = pps
         self._messages = PpsMessages(wire)
 
-    def methods(self) -> Methods:
-        """Return the handlers."""
-        handlers: dict[str, Handler] = {
-            "CreatePipeline": self.create_pipeline,
-            "CreatePipelineV2": self.create_pipeline_v2,
-            "InspectPipeline": self.inspect_pipeline,
-            "ListPipeline": self.list_pipeline,
-            "DeletePipeline": self.delete_pipeline,
-            "DeletePipelines": self.delete_pipelines,
-            "StartPipeline": self.start_pipeline,
-            "StopPipeline": self.stop_pipeline,
-            "RerunPipeline": self.rerun_pipeline,
-            "RunCron": self.run_cron,
-            "GetClusterDefaults": self.get_cluster_defaults,
-            "GetProjectDefaults": self.get_project_defaults,
-            "InspectJob": self.inspect_job,
-            "ListJob": self.list_job,
-            "InspectJobSet": self.inspect_job_set,
-            "ListJobSet": self.list_job_set,
-            "SubscribeJob": self.subscribe_job,
-            "StopJob": self.stop_job,
-            "DeleteJob": self.delete_job,
-            "InspectDatum": self.inspect_datum,
-            "ListDatum": self.list_datum,
-            "CreateDatum": self.create_datum,
-            "RestartDatum": self.restart_datum,
-            "GetLogs": self.get_logs,
-            "CreateSecret": self.create_secret,
-            "InspectSecret": self.inspect_secret,
-            "ListSecret": self.list_secret,
-            "DeleteSecret": self.delete_secret,
-        }
-        return {(SERVICE, name): handler for name, handler in handlers.items()}
-
     # Pipelines
 
+    @rpc("CreatePipeline")
     def create_pipeline(self, request: Any, call: Call) -> None:
-        """CreatePipeline: the original too turns the message into JSON and goes on as in V2."""
+        """Create or update a pipeline; like the original, by way of the message's JSON, as in V2."""
         self._create(json.dumps(as_json(request)))
 
     def _create(self, user_json: str, update: bool = False, reprocess: bool = False, dry_run: bool = False) -> str:
@@ -96,23 +65,26 @@ class PpsService:
     def _spec_json(self, effective: Json) -> str:
         return json.dumps(render(effective, self._wire.pps.CreatePipelineRequest.DESCRIPTOR))
 
+    @rpc("CreatePipelineV2")
     def create_pipeline_v2(self, request: Any, call: Call) -> Any:
-        """CreatePipelineV2."""
+        """Create or update a pipeline from JSON; tells the spec with the defaults filled in."""
         effective = self._create(
             request.create_pipeline_request_json, request.update, request.reprocess, request.dry_run
         )
         return self._wire.pps.CreatePipelineV2Response(effective_create_pipeline_request_json=effective)
 
+    @rpc("InspectPipeline")
     def inspect_pipeline(self, request: Any, call: Call) -> Any:
-        """InspectPipeline; details only when asked for."""
+        """Describe a pipeline; details only when asked for."""
         info = self._pps.pipelines.inspect_pipeline(pipeline_of(request.pipeline))
         return self._pipeline_info(info, request.details)
 
     def _pipeline_info(self, info: PipelineInfo, details: bool) -> Any:
         return self._messages.pipeline_info(info, self._spec_json(info.effective_spec), details)
 
+    @rpc("ListPipeline")
     def list_pipeline(self, request: Any, call: Call) -> Iterator[Any]:
-        """ListPipeline; details always, as in the original."""
+        """Describe pipelines, perhaps one page of them; details always, as in the original."""
         keep = state_filter(request.jq_filter, PipelineState.__members__)
         infos = self._pps.pipelines.list_pipeline(
             pipeline_of(request.pipeline) if request.pipeline.name else None,
@@ -127,45 +99,53 @@ class PpsService:
         for info in chosen:
             yield self._pipeline_info(info, details=True)
 
+    @rpc("DeletePipeline")
     def delete_pipeline(self, request: Any, call: Call) -> None:
-        """DeletePipeline; the deprecated `all` means every pipeline of project `default`."""
+        """Remove a pipeline; the deprecated `all` means every pipeline of project `default`."""
         if request.all:
             self._pps.pipelines.delete_pipelines([DEFAULT_PROJECT], False, request.force, request.keep_repo)
             return
         pipeline = pipeline_of(request.pipeline)
         self._pps.pipelines.delete_pipeline(pipeline, request.force, request.keep_repo, request.must_exist)
 
+    @rpc("DeletePipelines")
     def delete_pipelines(self, request: Any, call: Call) -> Any:
-        """DeletePipelines."""
+        """Remove the pipelines of some projects (or all), downstream ones first; tells which."""
         deleted = self._pps.pipelines.delete_pipelines(
             projects_of(request.projects), request.all, request.force, request.keep_repo
         )
         return self._wire.pps.DeletePipelinesResponse(pipelines=[self._messages.pipeline(each) for each in deleted])
 
+    @rpc("StartPipeline")
     def start_pipeline(self, request: Any, call: Call) -> None:
-        """StartPipeline."""
+        """Connect a stopped pipeline with its inputs again, which gives a new job."""
         self._pps.pipelines.start_pipeline(pipeline_of(request.pipeline))
 
+    @rpc("StopPipeline")
     def stop_pipeline(self, request: Any, call: Call) -> None:
-        """StopPipeline."""
+        """Kill a pipeline's jobs and cut it off from its inputs."""
         self._pps.pipelines.stop_pipeline(pipeline_of(request.pipeline), request.must_exist)
 
+    @rpc("RerunPipeline")
     def rerun_pipeline(self, request: Any, call: Call) -> None:
-        """RerunPipeline: an update with the same spec, as in the original."""
+        """Run a pipeline again on its present inputs: an update with the same spec, as in the original."""
         user_json = self._pps.pipelines.user_spec(pipeline_of(request.pipeline))
         self._create(user_json, update=True, reprocess=request.reprocess)
 
+    @rpc("RunCron", refuses=True)
     def run_cron(self, request: Any, call: Call) -> None:
-        """RunCron."""
+        """No pipeline has a cron input here, and that is what the original answers for one without."""
         self._pps.pipelines.run_cron(pipeline_of(request.pipeline))
 
+    @rpc("GetClusterDefaults")
     def get_cluster_defaults(self, request: Any, call: Call) -> Any:
-        """GetClusterDefaults: the built-in ones, as they cannot be changed here."""
+        """Tell the built-in defaults; they cannot be changed here."""
         text = f'{{"createPipelineRequest": {self._spec_json(BUILT_IN_DEFAULTS)}}}'
         return self._wire.pps.GetClusterDefaultsResponse(cluster_defaults_json=text)
 
+    @rpc("GetProjectDefaults")
     def get_project_defaults(self, request: Any, call: Call) -> Any:
-        """GetProjectDefaults: a project adds none to the cluster's."""
+        """Tell a project's defaults: none beyond the cluster's."""
         return self._wire.pps.GetProjectDefaultsResponse(project_defaults_json='{"createPipelineRequest": {}}')
 
     # Jobs
@@ -173,15 +153,17 @@ class PpsService:
     def _job_info(self, info: JobInfo, details: bool) -> Any:
         return self._messages.job_info(info, self._pps.job_details(info) if details else None)
 
+    @rpc("InspectJob")
     def inspect_job(self, request: Any, call: Call) -> Any:
-        """InspectJob; with `wait` once the job has ended."""
+        """Describe a job; with `wait` once it has ended."""
         job = job_of(request.job)
         jobs = self._pps.jobs
         info = jobs.wait_job(job, call.cancelled) if request.wait else jobs.inspect_job(job)
         return self._job_info(info, request.details)
 
+    @rpc("ListJob")
     def list_job(self, request: Any, call: Call) -> Iterator[Any]:
-        """ListJob; details only when asked for (the SDK's own tests rely on their absence)."""
+        """Describe jobs, newest first; details only when asked for (the SDK's own tests rely on their absence)."""
         wanted = JobFilter(
             pipeline=pipeline_of(request.pipeline) if request.pipeline.name else None,
             projects=projects_of(request.projects),
@@ -191,8 +173,9 @@ class PpsService:
         for info in job_page(self._pps.jobs.list_job(wanted), request):
             yield self._job_info(info, request.details)
 
+    @rpc("InspectJobSet")
     def inspect_job_set(self, request: Any, call: Call) -> Iterator[Any]:
-        """InspectJobSet; with `wait` each job as it ends."""
+        """Describe the jobs of a set; with `wait` each as it ends."""
         if not request.job_set.id:
             raise InvalidArgument("validate request: job set id must be specified")
         jobs = self._pps.jobs
@@ -202,30 +185,35 @@ class PpsService:
         for info in infos:
             yield self._job_info(info, request.details)
 
+    @rpc("ListJobSet")
     def list_job_set(self, request: Any, call: Call) -> Iterator[Any]:
-        """ListJobSet; paged by the creation of each set's first job."""
+        """Describe all job sets, paged by the creation of each set's first job."""
         sets = {jobs[0]: jobs for _, jobs in self._pps.jobs.list_job_set(projects_of(request.projects))}
         for first in job_page(list(sets), request):
             jobs = [self._job_info(info, request.details) for info in sets[first]]
             yield self._messages.job_set_info(first.job.id, jobs)
 
+    @rpc("SubscribeJob")
     def subscribe_job(self, request: Any, call: Call) -> Iterator[Any]:
-        """SubscribeJob."""
+        """Follow a pipeline's jobs: those that run, then every change."""
         for info in self._pps.jobs.subscribe_job(pipeline_of(request.pipeline), call.cancelled):
             yield self._job_info(info, request.details)
 
+    @rpc("StopJob")
     def stop_job(self, request: Any, call: Call) -> None:
-        """StopJob."""
+        """Kill a job."""
         self._pps.jobs.stop_job(job_of(request.job), request.reason)
 
+    @rpc("DeleteJob")
     def delete_job(self, request: Any, call: Call) -> None:
-        """DeleteJob."""
+        """Kill a job and remove it from the lists; its output commit stays."""
         self._pps.jobs.delete_job(job_of(request.job))
 
     # Datums
 
+    @rpc("InspectDatum")
     def inspect_datum(self, request: Any, call: Call) -> Any:
-        """InspectDatum."""
+        """Describe a datum of a job."""
         job = job_of(request.datum.job)
         return self._datum_info(self._pps.jobs.inspect_datum(job, DatumId(request.datum.id)))
 
@@ -234,8 +222,9 @@ class PpsService:
         job = Job(info.job.pipeline, info.processed_by) if info.job is not None else None
         return self._messages.datum_info(info, job)
 
+    @rpc("ListDatum")
     def list_datum(self, request: Any, call: Call) -> Iterator[Any]:
-        """ListDatum of a job, or dry for an input."""
+        """Describe the datums of a job, or those an input would have now."""
         states = [DatumState(state) for state in request.filter.state]
         if request.HasField("input") and not request.job.id:
             infos = self._preview(request.input)
@@ -256,8 +245,9 @@ class PpsService:
             for datum in datums
         ]
 
+    @rpc("CreateDatum")
     def create_datum(self, requests: Iterator[Any], call: Call) -> Iterator[Any]:
-        """CreateDatum: the datums of an input in batches, as many as each request asks for."""
+        """List the datums of an input in batches, as many as each request asks for."""
         datums: Iterator[DatumInfo] = iter(())
         for number, request in enumerate(requests):
             start = request.HasField("start")
@@ -269,30 +259,36 @@ class PpsService:
             for info in itertools.islice(datums, body.number or DATUM_BATCH):
                 yield self._datum_info(info)
 
+    @rpc("RestartDatum")
     def restart_datum(self, request: Any, call: Call) -> None:
-        """RestartDatum."""
+        """Begin running datums anew; the try does not count."""
         self._pps.restart_datum(job_of(request.job), list(request.data_filters))
 
     # Logs and secrets
 
+    @rpc("GetLogs")
     def get_logs(self, request: Any, call: Call) -> Iterator[Any]:
-        """GetLogs."""
+        """Read the log of a pipeline or job, perhaps following it."""
         for message in self._pps.logs.get_logs(log_filter(request), call.cancelled):
             yield self._messages.log_message(message)
 
+    @rpc("CreateSecret")
     def create_secret(self, request: Any, call: Call) -> None:
-        """CreateSecret."""
+        """Store a Kubernetes Secret."""
         self._pps.secrets.create_secret(request.file)
 
+    @rpc("InspectSecret")
     def inspect_secret(self, request: Any, call: Call) -> Any:
-        """InspectSecret."""
+        """Describe a secret, without its values."""
         return self._messages.secret_info(self._pps.secrets.inspect_secret(request.secret.name))
 
+    @rpc("ListSecret")
     def list_secret(self, request: Any, call: Call) -> Any:
-        """ListSecret."""
+        """Describe all secrets, without their values."""
         infos = [self._messages.secret_info(info) for info in self._pps.secrets.list_secret()]
         return self._wire.pps.SecretInfos(secret_info=infos)
 
+    @rpc("DeleteSecret")
     def delete_secret(self, request: Any, call: Call) -> None:
-        """DeleteSecret."""
+        """Remove a secret."""
         self._pps.secrets.delete_secret(request.secret.name)

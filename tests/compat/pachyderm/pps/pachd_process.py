@@ -41,7 +41,7 @@ class Pachd:
             methods_of(AdminService(wire, "test")),
             methods_of(PfsService(wire, self.pfs)),
             methods_of(FileService(wire, self.pfs)),
-            PpsService(wire, self.pps).methods(),
+            methods_of(PpsService(wire, self.pps)),
         ]
         self.server = PachdServer(wire, services, self.changes, port=port)
         self.server.start()
