@@ -3,7 +3,8 @@
 What every client asks first. Mirrors `server/admin/server`, `version` and `server/auth` of pachd (auth.go: not activated).
 """
 
-from typing import Any
+from betterproto.lib.google.protobuf import Empty
+from pachyderm_sdk.api import admin, version
 
 from pdk.base.errors import Unimplemented
 from pdk.pachyderm.api.server import Call, rpc
@@ -25,23 +26,23 @@ class AdminService:
         self._cluster_id = cluster_id
 
     @rpc("InspectCluster")
-    def inspect_cluster(self, request: Any, call: Call) -> Any:
+    def inspect_cluster(self, request: admin.InspectClusterRequest, call: Call) -> admin.ClusterInfo:
         """Answer who we are; `warnings_ok` keeps clients from warning that they got no warnings."""
-        return self._wire.admin.ClusterInfo(id=self._cluster_id, deployment_id=self._cluster_id, warnings_ok=True)
+        return self._wire[admin.ClusterInfo](id=self._cluster_id, deployment_id=self._cluster_id, warnings_ok=True)
 
     @rpc("GetVersion", "versionpb_v2.API")
-    def get_version(self, request: Any, call: Call) -> Any:
+    def get_version(self, request: Empty, call: Call) -> version.Version:
         """Answer the version we are compatible with."""
         major, minor, micro = VERSION
-        return self._wire.version.Version(major=major, minor=minor, micro=micro)
+        return self._wire[version.Version](major=major, minor=minor, micro=micro)
 
     @rpc("*", "auth_v2.API", refuses=True)
-    def refuse_auth(self, request: Any, call: Call) -> Any:
+    def refuse_auth(self, request: object, call: Call) -> object:
         """Raise what clients take for "no auth here"."""
         raise Unimplemented(AUTH_OFF)
 
     @rpc("Check", f"{HEALTH}.Health")
-    def check_health(self, request: Any, call: Call) -> Any:
+    def check_health(self, request: object, call: Call) -> object:
         """Answer that we serve."""
         response = self._wire.health.HealthCheckResponse
         return response(status=response.SERVING)

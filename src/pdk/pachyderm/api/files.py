@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Protocol
+
+from betterproto.lib.google.protobuf import BytesValue
+from pachyderm_sdk.api import pfs
 
 from pdk.base.errors import InvalidArgument, Unimplemented
+from pdk.pachyderm.api.fields import has, which, wrapped
 from pdk.pachyderm.api.messages import Messages, commit_of, require
 from pdk.pachyderm.api.server import Call, rpc
 from pdk.pachyderm.api.urls import read_url
@@ -17,6 +21,12 @@ from pdk.pachyderm.pfs.writer import FileWriter
 
 CHUNK_BYTES = 1 << 20
 """How much of a file goes into one message, about; clients accept 20 MiB."""
+
+
+class _OfFile(Protocol):
+    """A request about a file."""
+
+    file: pfs.File
 
 
 class FileService:
@@ -32,10 +42,10 @@ class FileService:
     # Writing
 
     @rpc("ModifyFile")
-    def modify_file(self, requests: Iterator[Any], call: Call) -> None:
+    def modify_file(self, requests: Iterator[pfs.ModifyFileRequest], call: Call) -> None:
         """Change the files of a commit; all or nothing, at the end of the stream."""
         first = next(requests, None)
-        if first is None or first.WhichOneof("body") != "set_commit":
+        if first is None or which(first, "body") != "set_commit":
             raise InvalidArgument("first message must be a commit")
         writer = self._pfs.modify_file(commit_of(first.set_commit))
         try:
@@ -49,8 +59,8 @@ class FileService:
         else:
             writer.close()
 
-    def _modify(self, writer: FileWriter, request: Any) -> None:
-        match request.WhichOneof("body"):
+    def _modify(self, writer: FileWriter, request: pfs.ModifyFileRequest) -> None:
+        match which(request, "body"):
             case "add_file":
                 self._add(writer, request.add_file)
             case "delete_file":
@@ -65,22 +75,22 @@ class FileService:
             case _:
                 raise InvalidArgument("validate request: a ModifyFileRequest must have a body")
 
-    def _add(self, writer: FileWriter, add: Any) -> None:
+    def _add(self, writer: FileWriter, add: pfs.AddFile) -> None:
         datum = add.datum or DEFAULT_DATUM
-        if add.WhichOneof("source") != "url":
-            writer.append(add.path, add.raw.value, datum)
+        if which(add, "source") != "url":
+            writer.append(add.path, wrapped(add, "raw"), datum)
         elif add.url.recursive:
             raise Unimplemented("adding files from a URL recursively is not implemented")
         else:
-            for chunk in read_url(add.url.URL):
+            for chunk in read_url(add.url.url):
                 writer.append(add.path, chunk, datum)
 
     # Reading
 
     @rpc("GetFile")
-    def get_file(self, request: Any, call: Call) -> Iterator[Any]:
+    def get_file(self, request: pfs.GetFileRequest, call: Call) -> Iterator[BytesValue]:
         """Send the content of the one file that a pattern matches."""
-        if request.URL:
+        if request.url:
             raise Unimplemented("getting files to a URL is not implemented")
         if request.offset < 0:
             raise InvalidArgument(f"validate request: offset {request.offset} is negative")
@@ -88,30 +98,30 @@ class FileService:
         return self._send(files.read(files.find_one(request.file.path), request.offset))
 
     @rpc("GetFileTAR")
-    def get_file_tar(self, request: Any, call: Call) -> Iterator[Any]:
+    def get_file_tar(self, request: pfs.GetFileRequest, call: Call) -> Iterator[BytesValue]:
         """Send everything that a pattern matches as a tar."""
-        if request.URL:
+        if request.url:
             raise Unimplemented("getting files to a URL is not implemented")
         files = self._files(request, call)
         files.find_any(request.file.path)
         return self._send(tar_stream(files, request.file.path))
 
-    def _send(self, pieces: Iterable[bytes]) -> Iterator[Any]:
-        return (self._wire.google.BytesValue(value=chunk) for chunk in _regroup(pieces))
+    def _send(self, pieces: Iterable[bytes]) -> Iterator[BytesValue]:
+        return (self._wire[BytesValue](value=chunk) for chunk in _regroup(pieces))
 
     @rpc("InspectFile")
-    def inspect_file(self, request: Any, call: Call) -> Any:
+    def inspect_file(self, request: pfs.InspectFileRequest, call: Call) -> pfs.FileInfo:
         """Describe a file or folder."""
         return self._messages.file_info(self._files(request, call).inspect(request.file.path))
 
     @rpc("ListFile")
-    def list_file(self, request: Any, call: Call) -> Iterator[Any]:
+    def list_file(self, request: pfs.ListFileRequest, call: Call) -> Iterator[pfs.FileInfo]:
         """Describe what lies directly in a folder."""
         files, marker = self._files(request, call), request.pagination_marker.path
         return self._infos(files.list(request.file.path, marker, request.number, request.reverse))
 
     @rpc("WalkFile")
-    def walk_file(self, request: Any, call: Call) -> Iterator[Any]:
+    def walk_file(self, request: pfs.WalkFileRequest, call: Call) -> Iterator[pfs.FileInfo]:
         """Describe a folder and everything below it."""
         if request.reverse:
             raise Unimplemented("walking in reverse is not implemented")
@@ -119,7 +129,7 @@ class FileService:
         return self._infos(islice(infos, request.number or None))
 
     @rpc("GlobFile")
-    def glob_file(self, request: Any, call: Call) -> Iterator[Any]:
+    def glob_file(self, request: pfs.GlobFileRequest, call: Call) -> Iterator[pfs.FileInfo]:
         """Describe the files and folders whose path matches, perhaps only those in a range of paths."""
         require(request, "commit")
         files = self._pfs.files(self._pfs.resolve(commit_of(request.commit)), call.cancelled)
@@ -128,22 +138,22 @@ class FileService:
         return self._infos(info for info in infos if lower <= info.path and (not upper or info.path < upper))
 
     @rpc("DiffFile")
-    def diff_file(self, request: Any, call: Call) -> Iterator[Any]:
+    def diff_file(self, request: pfs.DiffFileRequest, call: Call) -> Iterator[pfs.DiffFileResponse]:
         """Describe what differs between two commits below a path; by default between a commit and its parent."""
         require(request, "new_file")
         new = self._pfs.resolve(commit_of(request.new_file.commit))
         path = request.new_file.path
-        if request.HasField("old_file") and request.old_file.HasField("commit"):
+        if has(request, "old_file") and has(request.old_file, "commit"):
             old = self._pfs.resolve(commit_of(request.old_file.commit))
             diffs = self._pfs.diff_file(new, path, old, request.old_file.path or "/")
         else:
             diffs = self._pfs.diff_file(new, path)
         return map(self._messages.file_diff, diffs)
 
-    def _infos(self, infos: Iterable[FileInfo]) -> Iterator[Any]:
+    def _infos(self, infos: Iterable[FileInfo]) -> Iterator[pfs.FileInfo]:
         return map(self._messages.file_info, infos)
 
-    def _files(self, request: Any, call: Call) -> Files:
+    def _files(self, request: _OfFile, call: Call) -> Files:
         require(request, "file")
         return self._pfs.files(self._pfs.resolve(commit_of(request.file.commit)), call.cancelled)
 

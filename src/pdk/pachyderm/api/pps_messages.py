@@ -50,9 +50,8 @@ class PpsMessages:
 
     def commit(self, commit: Commit, branch: str) -> Any:
         """`pfs_v2.Commit` with its branch, which job and pipeline infos keep (pfs itself strips it)."""
-        message = self._pfs_messages.commit(commit)
-        message.branch.CopyFrom(self._pfs_messages.branch(Branch(commit.repo, branch)))
-        return message
+        own, messages = Branch(commit.repo, branch), self._pfs_messages
+        return self._pfs.Commit(repo=messages.repo(commit.repo), branch=messages.branch(own), id=commit.id)
 
     def pipeline(self, pipeline: Pipeline) -> Any:
         """`pps_v2.Pipeline`."""

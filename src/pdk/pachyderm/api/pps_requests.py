@@ -7,7 +7,8 @@ from typing import Any
 from google.protobuf import json_format
 
 from pdk.base.errors import InvalidArgument, Unimplemented
-from pdk.pachyderm.api.messages import project_of, time_of
+from pdk.pachyderm.api.fields import time_of
+from pdk.pachyderm.api.messages import project_of
 from pdk.pachyderm.pps.types import Job, JobInfo, Json, LogFilter, Pipeline
 from pdk.pachyderm.values import DatumId, JobId, JobState
 

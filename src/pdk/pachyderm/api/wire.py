@@ -5,10 +5,12 @@ module builds descriptors in a private pool, and so gets ordinary protobuf (upb)
 servicer of `api/`; nothing of it is known outside `api/`.
 
     wire = Wire()
-    info = wire.pfs.CommitInfo(description="x")             # the class of pfs_v2.CommitInfo
-    info.started.FromDatetime(moment)
-    wire.pfs.CommitState.Value("FINISHED")                  # enums by name
+    info = wire[pfs.CommitInfo](description="x")            # the protobuf twin of the SDK's class
+    set_time(info, "started", moment)
     wire.rpcs["pfs_v2.API", "InspectCommit"].request        # what a method takes
+
+To the type checker a twin is the SDK's class: it knows every message and its fields. Where protobuf differs from betterproto
+(presence, oneofs, times, wrappers, a field named `from`) only the functions of `fields.py` may be used.
 """
 
 import dataclasses
@@ -33,6 +35,7 @@ from google.protobuf import (
 )
 from google.protobuf.internal import enum_type_wrapper
 
+# SDK module -> protobuf package, each after those it uses.
 PACKAGES = {
     "taskapi": "taskapi",
     "auth": "auth_v2",
@@ -43,19 +46,14 @@ PACKAGES = {
     "transaction": "transaction_v2",
     "metadata": "metadata",
 }
-"""SDK module -> protobuf package, each after those it uses."""
 
 HEALTH = "grpc.health.v1"
 
-_ORIGINAL_NAMES = {
-    ("pfs_v2.AddFileUrlSource", "url"): "URL",
-    ("pfs_v2.GetFileRequest", "url"): "URL",
-    ("pps_v2.Egress", "url"): "URL",
-}
-"""Fields whose name betterproto changed beyond a trailing underscore; matters only where JSON is read or written."""
+# Fields of the messages read from JSON whose name betterproto changed beyond a trailing underscore.
+_ORIGINAL_NAMES = {("pps_v2.Egress", "url"): "URL"}
 
+# Methods whose request is neither `<Method>Request` nor Empty.
 _REQUESTS = {"GetFileTAR": "GetFileRequest", "CreateFileSet": "ModifyFileRequest"}
-"""Methods whose request is neither `<Method>Request` nor Empty."""
 
 _WELL_KNOWN = (any_pb2, duration_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2)
 _WRAPPERS = {
@@ -64,6 +62,7 @@ _WRAPPERS = {
 }  # fmt: skip
 
 Field = descriptor_pb2.FieldDescriptorProto
+M = typing.TypeVar("M")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Namespace:
 
 
 class Wire:
-    """All messages (`wire.pfs`, `wire.pps`, ..., `wire.google`) and all methods (`wire.rpcs`) of the protocol."""
+    """All messages (`wire[pfs.CommitInfo]`, or by name `wire.pfs.CommitInfo`) and methods (`wire.rpcs`) of the protocol."""
 
     def __init__(self) -> None:
         """Derive everything; takes some tens of milliseconds beside the import of the SDK."""
@@ -118,7 +117,15 @@ class Wire:
             Namespace(self.pool, PACKAGES[name])
             for name in ("pfs", "pps", "auth", "admin", "version", "transaction", "metadata")
         )
+        self._twins: dict[type, Any] = {}
         self.rpcs = {(rpc.service, rpc.method): rpc for rpc in (*self._list_rpcs(), *self._health_rpcs())}
+
+    def __getitem__(self, cls: type[M]) -> type[M]:
+        """Return the protobuf class for a message class of the SDK (or of betterproto's google.protobuf)."""
+        twin = self._twins.get(cls)
+        if twin is None:
+            twin = self._twins[cls] = message_factory.GetMessageClass(self.pool.FindMessageTypeByName(_full_name(cls)))
+        return typing.cast("type[M]", twin)
 
     def _list_rpcs(self) -> Iterator[Rpc]:
         for name, module in self._modules.items():
@@ -138,10 +145,7 @@ class Wire:
         _, service, method = path.split("/")
         request = getattr(namespace, _REQUESTS.get(method, f"{method}Request"), self.google.Empty)
         requests, _, responses = kind.partition("_")
-        return Rpc(service, method, request, self._class_of(response), requests == "stream", responses == "stream")
-
-    def _class_of(self, cls: type) -> Any:
-        return message_factory.GetMessageClass(self.pool.FindMessageTypeByName(_full_name(cls)))
+        return Rpc(service, method, request, self[response], requests == "stream", responses == "stream")
 
 
 def _health_file() -> descriptor_pb2.FileDescriptorProto:
@@ -251,9 +255,9 @@ class _FileBuilder:
         entry = message.nested_type.add(name=entry_name)
         entry.options.map_entry = True
         field = next(f for f in dataclasses.fields(self._resolve(full_name)) if f.name.rstrip("_") == target.name)
-        key_type, value_type = betterproto.FieldMetadata.get(field).map_types
+        types = betterproto.FieldMetadata.get(field).map_types or ()
         for number, (name, proto_type, value) in enumerate(
-            zip(("key", "value"), (key_type, value_type), typing.get_args(annotation), strict=True), 1
+            zip(("key", "value"), types, typing.get_args(annotation), strict=True), 1
         ):
             part = entry.field.add(name=name, number=number, label=Field.LABEL_OPTIONAL)
             self._set_type(part, betterproto.FieldMetadata(number, proto_type), value)

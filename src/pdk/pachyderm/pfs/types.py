@@ -57,7 +57,7 @@ class CommitHandle:
     branch: str = ""
 
 
-class OriginKind(enum.Enum):
+class OriginKind(enum.IntEnum):
     """Who made a commit."""
 
     USER = 1
@@ -124,7 +124,7 @@ class ProjectInfo:
     description: str = ""
 
 
-class FileType(enum.Enum):
+class FileType(enum.IntEnum):
     """Only these two exist; a folder exists because a file lies below it."""
 
     FILE = 1

@@ -1,6 +1,7 @@
 import logging
 import threading
 import time
+from typing import get_args, get_type_hints
 
 import grpc
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from pdk.base import errors
 from pdk.base.errors import NotFound, Unavailable
 from pdk.pachyderm.api.admin import AdminService
+from pdk.pachyderm.api.files import FileService
+from pdk.pachyderm.api.pfs import PfsService
 from pdk.pachyderm.api.server import PachdServer, methods_of
 from pdk.pachyderm.api.status import CODES, code_of
 from pdk.pachyderm.api.wire import Wire
@@ -115,6 +118,14 @@ def test_a_service_nobody_offers_is_unimplemented(serve):
 def test_auth_is_off(serve, method):
     code, text = error_of(serve({}), method, service="auth_v2.API")
     assert (code, text) == (grpc.StatusCode.UNIMPLEMENTED, "the auth service is not activated")
+
+
+@pytest.mark.parametrize("service", [AdminService, PfsService, FileService])
+def test_handlers_say_what_they_are_sent(wire, service):
+    for key, handler in methods_of(service(wire, None)).items():
+        if key in wire.rpcs and key[0] != "grpc.health.v1.Health":
+            hint = next(iter(get_type_hints(handler).values()))
+            assert wire[next(iter(get_args(hint)), hint)] is wire.rpcs[key].request, key
 
 
 def test_no_answer_means_empty(serve):
