@@ -5,38 +5,51 @@ harness gets. Mirrors the original's schemas/expconf/v0 (settings, defaults) in 
 settings of clusters (pod_spec, slurm, pbs, ...) are accepted and have no effect.
 """
 
+# ruff: noqa: RUF012 - pydantic gives each model a copy of its defaults
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Ge
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from pdk.determined.errors import InvalidConfig
 from pdk.determined.master.config import yaml_text
 from pdk.determined.master.config.fields import (
-    REQUIRED,
-    Anything,
-    Choice,
+    ROOT,
+    Count,
     Flag,
-    Kind,
-    ListOf,
-    MapOf,
-    Number,
-    Object,
-    Problems,
-    Setting,
+    Positive,
+    Real,
+    Settings,
     Text,
+    check,
+    choice,
+    one_of,
+    problems_of,
     shown,
+    wrong,
 )
-from pdk.determined.master.config.hyperparameters import Hyperparameters, check_counts
+from pdk.determined.master.config.hyperparameters import Hyperparameters, missing_counts
 
 LEGACY_ENTRYPOINT = re.compile(r"^[\w.]+:\w+$")
 UNITS = ("batches", "epochs", "records")
-ROOT = "<config>"
-COUNT = Number(whole=True, minimum=0)
-POSITIVE = Number(whole=True, minimum=1)
+DEVICES = ("cpu", "cuda", "rocm")
+JSON = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,311 +61,327 @@ class Defaults:
     slots: int
 
 
-class Length:
-    """{batches: n}, {epochs: n} or {records: n}; `positive` also takes a bare number, as max_length does."""
+class SearcherName(StrEnum):
+    """The searchers the original knows."""
 
-    def __init__(self, positive: bool = False) -> None:
-        self._positive = positive
-
-    def fill(self, value: Any, path: str, problems: Problems) -> Any:
-        """Check that there is exactly one unit with a whole number."""
-        number = POSITIVE if self._positive else COUNT
-        if self._positive and isinstance(value, int) and not isinstance(value, bool):
-            return number.fill(value, path, problems)
-        given = {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else {}
-        if len(given) != 1 or next(iter(given)) not in UNITS:
-            problems.append(f'{path}: a length must have one attribute named "batches", "records" or "epochs"')
-            return value
-        return {unit: number.fill(n, f"{path}.{unit}", problems) for unit, n in given.items()}
+    SINGLE = "single"
+    RANDOM = "random"
+    GRID = "grid"
+    ADAPTIVE_ASHA = "adaptive_asha"
+    ASYNC_HALVING = "async_halving"
+    CUSTOM = "custom"
 
 
-class Entrypoint:
-    """Text (`module:Class` or a shell command) or a list of text (a command with its arguments)."""
+class StorageType(StrEnum):
+    """The kinds of checkpoint storage the original knows."""
 
-    def fill(self, value: Any, path: str, problems: Problems) -> Any:
-        """Check the type and that it is not empty."""
-        words = [value] if isinstance(value, str) else value
-        if not isinstance(words, list) or not all(isinstance(w, str) for w in words):
-            problems.append(f"{path}: must be text or a list of text, not {shown(value)}")
-        elif not words or not words[0].strip() or any("\0" in w for w in words):
-            problems.append(f"{path}: must not be empty")
-        return value
+    SHARED_FS = "shared_fs"
+    DIRECTORY = "directory"
+    S3 = "s3"
+    GCS = "gcs"
+    AZURE = "azure"
 
 
-class PerDevice:
-    """A value for every kind of device ({cpu, cuda, rocm}), or one value for all."""
+def _one_unit(value: Any) -> Any:
+    given = {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else {}
+    if len(given) != 1 or next(iter(given)) not in UNITS:
+        raise wrong('a length must have one attribute named "batches", "records" or "epochs"')
+    return given
 
-    def __init__(self, item: Kind) -> None:
-        self._item = item
 
-    def fill(self, value: Any, path: str, problems: Problems) -> Any:
-        """Spread one value over the kinds."""
-        if isinstance(value, Mapping) and not set(value) - {"cpu", "cuda", "rocm", "gpu"}:
-            spread = {k: value.get(k) for k in ("cpu", "cuda", "rocm")}
+# {batches: n}, {epochs: n} or {records: n}.
+Length = Annotated[dict[str, Count], BeforeValidator(_one_unit)]
+_NUMBER: TypeAdapter[Any] = TypeAdapter(Positive)
+_POSITIVE_LENGTH: TypeAdapter[Any] = TypeAdapter(Annotated[dict[str, Positive], BeforeValidator(_one_unit)])
+
+
+def _max_length(value: Any) -> Any:
+    """Check a length of at least 1, which may also be a bare number."""
+    bare = isinstance(value, int) and not isinstance(value, bool)
+    return (_NUMBER if bare else _POSITIVE_LENGTH).validate_python(value)
+
+
+def _entrypoint(value: Any) -> Any:
+    """Check text (`module:Class` or a shell command) or a list of text (a command with its arguments)."""
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(w, str) for w in words):
+        raise wrong(f"must be text or a list of text, not {shown(value)}")
+    if not words or not words[0].strip() or any("\0" in w for w in words):
+        raise wrong("must not be empty")
+    return value
+
+
+def _per_device(item: TypeAdapter[Any]) -> Callable[[Any], JSON]:
+    """Return the check of a value for each kind of device ({cpu, cuda, rocm}), or of one value for all."""
+
+    def spread(value: Any) -> JSON:
+        if isinstance(value, Mapping) and not set(value) - {*DEVICES, "gpu"}:
+            given = {device: value.get(device) for device in DEVICES}
         else:
-            spread = dict.fromkeys(("cpu", "cuda", "rocm"), value)
-        return {k: self._item.fill(v, path, problems) if v is not None else v for k, v in spread.items()}
+            given = dict.fromkeys(DEVICES, value)
+        return {device: each if each is None else item.validate_python(each) for device, each in given.items()}
+
+    return spread
 
 
-class Variables:
-    """Environment variables: a list of NAME=value, or a map."""
-
-    def fill(self, value: Any, path: str, problems: Problems) -> Any:
-        """Bring both forms to the list form; values are not shown in messages, they may be secret."""
-        if isinstance(value, Mapping):
-            value = [f"{k}={v}" for k, v in value.items()]
-        if not isinstance(value, list):
-            problems.append(f"{path}: must be a list of NAME=value")
-            return value
-        for i, each in enumerate(value):
-            if not isinstance(each, str) or not re.match(r"^[A-Za-z_][A-Za-z0-9_]*(=|$)", each) or "\0" in each:
-                problems.append(f"{path}[{i}]: must be NAME=value")
-        return value
+def _assignments(value: Any) -> Any:
+    """Bring both forms of environment variables to a list; values are not shown in messages, they may be secret."""
+    if isinstance(value, Mapping):
+        return [f"{k}={v}" for k, v in value.items()]
+    if not isinstance(value, list):
+        raise wrong("must be a list of NAME=value")
+    return value
 
 
-class Unsupported:
-    """A searcher or storage the original knows and this master does not."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def fill(self, value: Any, path: str, problems: Problems) -> Any:
-        """Refuse it, saying what to use instead."""
-        problems.append(f"{path}: Unimplemented: {self._text}")
-        return value
+ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(=[^\0]*)?")
+Assignment = Annotated[Any, check(lambda v: isinstance(v, str) and ASSIGNMENT.fullmatch(v), "must be NAME=value")]
+Variables = Annotated[list[Assignment], BeforeValidator(_assignments)]
 
 
-def _source(filled: dict[str, Any], path: str, problems: Problems) -> None:
-    if not filled["metric"].strip():
-        problems.append(f"{path}.metric: must not be empty")
+class Single(Settings):
+    """One trial, and what every searcher has."""
+
+    name: Text
+    metric: Annotated[Text, check(str.strip, "must not be empty")]
+    smaller_is_better: Flag = True
+    max_length: Annotated[Any, PlainValidator(_max_length)] = None
+    source_trial_id: Positive | None = None
+    source_checkpoint_uuid: Text | None = None
 
 
-def _searcher(**more: Setting) -> Object:
-    settings = {
-        "name": Setting(Text()),
-        "metric": Setting(Text(), REQUIRED),
-        "smaller_is_better": Setting(Flag(), True),
-        "max_length": Setting(Length(positive=True)),
-        "source_trial_id": Setting(POSITIVE),
-        "source_checkpoint_uuid": Setting(Text()),
-    }
-    return Object({**settings, **more}, _source)
+class Random(Single):
+    """Trials with random hyperparameters."""
+
+    max_trials: Positive
+    max_concurrent_trials: Count = 16
 
 
-CONCURRENT = Setting(COUNT, 16)
-NO_SEARCH = Unsupported("this searcher does not run on this master; use single, random or grid")
-SEARCHER = Choice(
-    "name",
-    {
-        "single": _searcher(),
-        "random": _searcher(max_trials=Setting(POSITIVE, REQUIRED), max_concurrent_trials=CONCURRENT),
-        "grid": _searcher(max_concurrent_trials=CONCURRENT),
-        "adaptive_asha": NO_SEARCH,
-        "async_halving": NO_SEARCH,
-        "custom": NO_SEARCH,
-    },
-)
+class Grid(Single):
+    """A trial for each point of a grid."""
+
+    max_concurrent_trials: Count = 16
 
 
-def _below(filled: dict[str, Any], path: str, problems: Problems) -> None:
-    host = PurePosixPath(filled["host_path"])
-    if not host.is_absolute() or ".." in host.parts:
-        problems.append(f"{path}.host_path: must be an absolute path without '..'")
-    inner = PurePosixPath(filled["storage_path"] or "")
-    if ".." in inner.parts or (inner.is_absolute() and not inner.is_relative_to(host)):
-        problems.append(f"{path}.storage_path: must be relative or below host_path, without '..'")
-
-
-def _absolute(filled: dict[str, Any], path: str, problems: Problems) -> None:
-    inner = PurePosixPath(filled["container_path"])
-    if not inner.is_absolute() or ".." in inner.parts:
-        problems.append(f"{path}.container_path: must be an absolute path without '..'")
-
-
-SAVED = {
-    "type": Setting(Text()),
-    "save_experiment_best": Setting(COUNT, 0),
-    "save_trial_best": Setting(COUNT, 1),
-    "save_trial_latest": Setting(COUNT, 1),
+NO_SEARCH = "this searcher does not run on this master; use single, random or grid"
+SEARCHERS: dict[str, type[Settings] | str] = {
+    **dict.fromkeys(SearcherName, NO_SEARCH),
+    SearcherName.SINGLE: Single,
+    SearcherName.RANDOM: Random,
+    SearcherName.GRID: Grid,
 }
-# Accepted in old configurations, without effect, and not shown when absent.
-LEGACY_STORAGE = ("container_path", "checkpoint_path", "tensorboard_path")
-NO_STORAGE = Unsupported("this checkpoint storage is not available on this master; use shared_fs or directory")
-STORAGE = Choice(
-    "type",
-    {
-        "shared_fs": Object(
-            {
-                **SAVED,
-                "host_path": Setting(Text(), REQUIRED),
-                "storage_path": Setting(Text()),
-                "propagation": Setting(Text(), "rprivate"),
-                **{name: Setting(Text()) for name in LEGACY_STORAGE},
-            },
-            _below,
-        ),
-        "directory": Object({**SAVED, "container_path": Setting(Text(), REQUIRED)}, _absolute),
-        "s3": NO_STORAGE,
-        "gcs": NO_STORAGE,
-        "azure": NO_STORAGE,
-    },
-)
 
-BIND_MOUNT = Object(
-    {
-        "host_path": Setting(Text(), REQUIRED),
-        "container_path": Setting(Text(), REQUIRED),
-        "read_only": Setting(Flag(), False),
-        "propagation": Setting(Text(), "rprivate"),
+
+def _is_absolute(path: str) -> bool:
+    return PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+
+
+AbsolutePath = Annotated[Text, check(_is_absolute, "must be an absolute path without '..'")]
+# Accepted in old configurations, without effect, and not shown when absent.
+Legacy = Annotated[Text | None, Field(exclude_if=lambda value: value is None)]
+
+
+class Storage(Settings):
+    """What every checkpoint storage has: how many checkpoints are kept."""
+
+    type: Text
+    save_experiment_best: Count = 0
+    save_trial_best: Count = 1
+    save_trial_latest: Count = 1
+
+
+class SharedFs(Storage):
+    """Checkpoints in a folder that every machine mounts."""
+
+    host_path: AbsolutePath
+    storage_path: Text | None = None
+    propagation: Text = "rprivate"
+    container_path: Legacy = None
+    checkpoint_path: Legacy = None
+    tensorboard_path: Legacy = None
+
+    @field_validator("storage_path")
+    @classmethod
+    def _below(cls, text: str | None, info: ValidationInfo) -> str | None:
+        inner = PurePosixPath(text or "")
+        host = info.data.get("host_path")
+        if ".." in inner.parts or (inner.is_absolute() and host is not None and not inner.is_relative_to(host)):
+            raise wrong("must be relative or below host_path, without '..'")
+        return text
+
+
+class Directory(Storage):
+    """Checkpoints in a folder the trial itself sees."""
+
+    container_path: AbsolutePath
+
+
+NO_STORAGE = "this checkpoint storage is not available on this master; use shared_fs or directory"
+STORAGES: dict[str, type[Settings] | str] = {
+    StorageType.SHARED_FS: SharedFs,
+    StorageType.DIRECTORY: Directory,
+    **dict.fromkeys((StorageType.S3, StorageType.GCS, StorageType.AZURE), NO_STORAGE),
+}
+
+
+class BindMount(Settings):
+    """A folder of the machine the trial sees."""
+
+    host_path: Text
+    container_path: Text
+    read_only: Flag = False
+    propagation: Text = "rprivate"
+
+
+class Environment(Settings):
+    """What a trial's process runs in."""
+
+    image: Annotated[JSON, PlainValidator(_per_device(TypeAdapter(Text)))] = dict.fromkeys(DEVICES, "local")
+    environment_variables: Annotated[JSON, PlainValidator(_per_device(TypeAdapter(Variables)))] = {
+        device: [] for device in DEVICES
     }
-)
-ENVIRONMENT = Object(
-    {
-        "image": Setting(PerDevice(Text()), {"cpu": "local", "cuda": "local", "rocm": "local"}),
-        "environment_variables": Setting(PerDevice(Variables()), {"cpu": [], "cuda": [], "rocm": []}),
-        "force_pull_image": Setting(Flag(), False),
-        "pod_spec": Setting(Anything()),
-        "ports": Setting(MapOf(COUNT), {}),
-        "proxy_ports": Setting(ListOf(Anything()), []),
-        "registry_auth": Setting(Anything()),
-        "add_capabilities": Setting(ListOf(Text()), []),
-        "drop_capabilities": Setting(ListOf(Text()), []),
-    }
-)
-OPTIMIZATIONS = Object(
-    {
-        "aggregation_frequency": Setting(POSITIVE, 1),
-        "auto_tune_tensor_fusion": Setting(Flag(), False),
-        "average_aggregated_gradients": Setting(Flag(), True),
-        "average_training_metrics": Setting(Flag(), True),
-        "gradient_compression": Setting(Flag(), False),
-        "grad_updates_size_file": Setting(Text()),
-        "mixed_precision": Setting(Text(("O0", "O1", "O2", "O3")), "O0"),
-        "tensor_fusion_cycle_time": Setting(COUNT, 1),
-        "tensor_fusion_threshold": Setting(COUNT, 64),
-    }
-)
-PROFILING = Object(
-    {
-        "enabled": Setting(Flag(), False),
-        "begin_on_batch": Setting(COUNT, 0),
-        "end_after_batch": Setting(COUNT),
-        "sync_timings": Setting(Flag(), True),
-    }
-)
-RESOURCES = Object(
-    {
-        "devices": Setting(ListOf(Anything()), []),
-        "is_single_node": Setting(Flag()),
-        "max_slots": Setting(COUNT),
-        "native_parallel": Setting(Flag(), False),
-        "priority": Setting(Number(whole=True, minimum=1, maximum=99), 42),
-        "resource_pool": Setting(Text(), ""),
-        "shm_size": Setting(Anything()),
-        "slots_per_trial": Setting(COUNT, 1),
-        "weight": Setting(Number(minimum=0), 1),
-    }
-)
+    force_pull_image: Flag = False
+    pod_spec: Any = None
+    ports: dict[str, Count] = {}
+    proxy_ports: list[Any] = []
+    registry_auth: Any = None
+    add_capabilities: list[Text] = []
+    drop_capabilities: list[Text] = []
+
+
+class Optimizations(Settings):
+    """Settings of distributed training; a single slot uses the first and mixed_precision only."""
+
+    aggregation_frequency: Positive = 1
+    auto_tune_tensor_fusion: Flag = False
+    average_aggregated_gradients: Flag = True
+    average_training_metrics: Flag = True
+    gradient_compression: Flag = False
+    grad_updates_size_file: Text | None = None
+    mixed_precision: Annotated[Text, one_of("O0", "O1", "O2", "O3")] = "O0"
+    tensor_fusion_cycle_time: Count = 1
+    tensor_fusion_threshold: Count = 64
+
+
+class Profiling(Settings):
+    """When the harness profiles."""
+
+    enabled: Flag = False
+    begin_on_batch: Count = 0
+    end_after_batch: Count | None = None
+    sync_timings: Flag = True
+
+
+class Reproducibility(Settings):
+    """The seed of the search; the time of the submission when absent."""
+
+    experiment_seed: Annotated[Count | None, Field(le=2**31 - 1)] = None
+
+
+class Resources(Settings):
+    """What a trial gets."""
+
+    devices: list[Any] = []
+    is_single_node: Flag | None = None
+    max_slots: Count | None = None
+    native_parallel: Flag = False
+    priority: Annotated[Positive, Field(le=99)] = 42
+    resource_pool: Text = ""
+    shm_size: Any = None
+    slots_per_trial: Count = 1
+    weight: Annotated[Real, Ge(0)] = 1
+
+
 LOG_POLICIES = [
     {"name": "CUDA OOM", "pattern": ".*CUDA out of memory.*", "action": None},
     {"name": "ECC Error", "pattern": ".*uncorrectable ECC error encountered.*", "action": None},
 ]
-EXPERIMENT = Object(
-    {
-        "bind_mounts": Setting(ListOf(BIND_MOUNT), []),
-        "checkpoint_policy": Setting(Text(("best", "all", "none")), "best"),
-        "checkpoint_storage": Setting(STORAGE, REQUIRED),
-        "data": Setting(MapOf(Anything()), {}),
-        "debug": Setting(Flag(), False),
-        "description": Setting(Text()),
-        "entrypoint": Setting(Entrypoint(), REQUIRED),
-        "environment": Setting(ENVIRONMENT, {}),
-        "hyperparameters": Setting(Hyperparameters(), {}),
-        "integrations": Setting(Anything()),
-        "labels": Setting(ListOf(Text(), unique=True), []),
-        "log_policies": Setting(ListOf(Anything()), LOG_POLICIES),
-        "max_restarts": Setting(COUNT, 5),
-        "min_checkpoint_period": Setting(Length(), {"batches": 0}),
-        "min_validation_period": Setting(Length(), {"batches": 0}),
-        "name": Setting(Text(), ""),
-        "optimizations": Setting(OPTIMIZATIONS, {}),
-        "pbs": Setting(MapOf(Anything()), {}),
-        "perform_initial_validation": Setting(Flag(), False),
-        "preemption_timeout": Setting(POSITIVE),
-        "profiling": Setting(PROFILING, {}),
-        "project": Setting(Text(), ""),
-        "records_per_epoch": Setting(COUNT, 0),
-        "reproducibility": Setting(
-            Object({"experiment_seed": Setting(Number(whole=True, minimum=0, maximum=2**31 - 1))}), {}
-        ),
-        "resources": Setting(RESOURCES, {}),
-        "retention_policy": Setting(Anything()),
-        "scheduling_unit": Setting(POSITIVE, 100),
-        "searcher": Setting(SEARCHER, REQUIRED),
-        "slurm": Setting(MapOf(Anything()), {}),
-        "workspace": Setting(Text(), ""),
-    }
-)
 
 
-def fill(text: str, defaults: Defaults) -> dict[str, Any]:
+class ExperimentConfig(Settings):
+    """The whole configuration."""
+
+    bind_mounts: list[BindMount] = []
+    checkpoint_policy: Annotated[Text, one_of("best", "all", "none")] = "best"
+    checkpoint_storage: Annotated[Any, PlainValidator(choice("type", STORAGES))]
+    data: JSON = {}
+    debug: Flag = False
+    description: Text | None = None
+    entrypoint: Annotated[Any, PlainValidator(_entrypoint)]
+    environment: Environment = Environment()
+    hyperparameters: Hyperparameters = {}
+    integrations: Any = None
+    labels: Annotated[list[Text], AfterValidator(lambda labels: list(dict.fromkeys(labels)))] = []
+    log_policies: list[Any] = LOG_POLICIES
+    max_restarts: Count = 5
+    min_checkpoint_period: Length = {"batches": 0}
+    min_validation_period: Length = {"batches": 0}
+    name: Text = ""
+    optimizations: Optimizations = Optimizations()
+    pbs: JSON = {}
+    perform_initial_validation: Flag = False
+    preemption_timeout: Positive | None = None
+    profiling: Profiling = Profiling()
+    project: Text = ""
+    records_per_epoch: Count = 0
+    reproducibility: Reproducibility = Reproducibility()
+    resources: Resources = Resources()
+    retention_policy: Any = None
+    scheduling_unit: Positive = 100
+    searcher: Annotated[Any, PlainValidator(choice("name", SEARCHERS))]
+    slurm: JSON = {}
+    workspace: Text = ""
+
+
+def fill(text: str, defaults: Defaults) -> JSON:
     """Parse, check and fill the configuration `text`; raises InvalidConfig with every problem found."""
     submitted = yaml_text.parse(text)
     submitted["checkpoint_storage"] = merged_storage(submitted.get("checkpoint_storage"), defaults)
-    problems: Problems = []
-    config = EXPERIMENT.fill(submitted, ROOT, problems)
-    if not problems:
-        _check_whole(config, defaults, problems)
-    if problems:
+    try:
+        config = ExperimentConfig.model_validate(submitted).model_dump()
+    except ValidationError as error:
+        raise InvalidConfig(problems_of(error)) from None
+    if problems := _problems_of_whole(config, defaults):
         raise InvalidConfig(problems)
-    if not config["name"]:
-        config["name"] = f"Experiment ({secrets.token_hex(4)})"
-    if not config["resources"]["resource_pool"]:
-        config["resources"]["resource_pool"] = defaults.resource_pool
+    config["name"] = config["name"] or f"Experiment ({secrets.token_hex(4)})"
+    config["resources"]["resource_pool"] = defaults.resource_pool
     if config["reproducibility"]["experiment_seed"] is None:
         config["reproducibility"]["experiment_seed"] = int(time.time())
-    assert isinstance(config, dict)
-    for name in LEGACY_STORAGE:
-        if config["checkpoint_storage"].get(name) is None:
-            config["checkpoint_storage"].pop(name, None)
     return config
 
 
 def merged_storage(submitted: Any, defaults: Defaults) -> Any:
-    """Complete the submitted checkpoint storage with the master's, unless it is of another type."""
-    own = {"type": "shared_fs", "host_path": defaults.checkpoint_host_path}
+    """Return the submitted checkpoint storage completed with the master's, unless it is of another type."""
+    own = {"type": StorageType.SHARED_FS.value, "host_path": defaults.checkpoint_host_path}
     if submitted is None:
         return own
-    if not isinstance(submitted, Mapping) or submitted.get("type") not in (None, "shared_fs"):
+    if not isinstance(submitted, Mapping) or submitted.get("type") not in (None, StorageType.SHARED_FS):
         return submitted
     given = {k: v for k, v in submitted.items() if v is not None}
     return {**own, **given}
 
 
-def _check_whole(config: dict[str, Any], defaults: Defaults, problems: Problems) -> None:
+def _problems_of_whole(config: JSON, defaults: Defaults) -> list[str]:
+    problems = []
     if bool(config["workspace"]) != bool(config["project"]):
         problems.append("workspace and project must both be included in config if one is provided")
-    if config["searcher"]["name"] == "grid":
-        check_counts(config["hyperparameters"], problems)
+    if config["searcher"]["name"] == SearcherName.GRID:
+        problems += missing_counts(config["hyperparameters"])
     if is_legacy(config["entrypoint"]) and config["searcher"]["max_length"] is None:
         problems.append(
             f"{ROOT}.searcher.max_length: is required when the entrypoint is a trial class "
             f"({config['entrypoint']}), e.g. {{batches: 1000}}"
         )
-    _check_resources(config["resources"], defaults, problems)
-
-
-def _check_resources(resources: dict[str, Any], defaults: Defaults, problems: Problems) -> None:
-    if resources["slots_per_trial"] > 1:
+    slots, pool = config["resources"]["slots_per_trial"], config["resources"]["resource_pool"]
+    if slots > 1:
         problems.append(
-            f"{ROOT}.resources.slots_per_trial: {resources['slots_per_trial']} slots were asked for, "
-            "a trial gets at most 1 on this master"
+            f"{ROOT}.resources.slots_per_trial: {slots} slots were asked for, a trial gets at most 1 on this master"
         )
-    if resources["resource_pool"] not in ("", defaults.resource_pool):
+    if pool not in ("", defaults.resource_pool):
         problems.append(
-            f"{ROOT}.resources.resource_pool: resource pool {shown(resources['resource_pool'])} does not exist; "
+            f"{ROOT}.resources.resource_pool: resource pool {shown(pool)} does not exist; "
             f"use {defaults.resource_pool!r} or leave it out"
         )
+    return problems
 
 
 def is_legacy(entrypoint: Any) -> bool:
@@ -362,6 +391,6 @@ def is_legacy(entrypoint: Any) -> bool:
 
 def storage_folder(storage: Mapping[str, Any]) -> str:
     """Return the folder of the machine that holds the checkpoints of a filled `checkpoint_storage`."""
-    if storage["type"] == "directory":
+    if storage["type"] == StorageType.DIRECTORY:
         return str(storage["container_path"])
     return str(PurePosixPath(storage["host_path"]) / (storage["storage_path"] or ""))

@@ -5,85 +5,101 @@ A bare value or list means {type: const, val: value}; a map without `type` is a 
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any, Self
 
-from pdk.determined.master.config.fields import (
-    REQUIRED,
-    Anything,
-    Choice,
-    ListOf,
-    Number,
-    Object,
-    Problems,
-    Setting,
-    Text,
-)
+from annotated_types import Ge
+from pydantic import PlainValidator, TypeAdapter, model_validator
+
+from pdk.determined.master.config.fields import ROOT, Positive, Real, Settings, Text, Whole, check, choice, wrong
 
 
-def _ordered(filled: dict[str, Any], path: str, problems: Problems) -> None:
-    if filled["minval"] > filled["maxval"]:
-        problems.append(f"{path}: minval {filled['minval']} must be at most maxval {filled['maxval']}")
+class HyperparameterType(StrEnum):
+    """The `type` of a hyperparameter."""
+
+    CONST = "const"
+    INT = "int"
+    DOUBLE = "double"
+    LOG = "log"
+    CATEGORICAL = "categorical"
 
 
-def _one_value(filled: dict[str, Any], path: str, problems: Problems) -> None:
-    if not filled["vals"]:
-        problems.append(f"{path}.vals: must hold at least one value")
+class Const(Settings):
+    """The same value in every trial."""
+
+    type: Text
+    val: Any = None
 
 
-def _range(whole: bool, **more: Setting) -> Object:
-    settings = {
-        "type": Setting(Text()),
-        "minval": Setting(Number(whole=whole), REQUIRED),
-        "maxval": Setting(Number(whole=whole), REQUIRED),
-        "count": Setting(Number(whole=True, minimum=1)),
-    }
-    return Object({**settings, **more}, _ordered)
+class DoubleRange(Settings):
+    """A number from `minval` to `maxval`; a grid takes `count` of them."""
+
+    type: Text
+    minval: Real
+    maxval: Real
+    count: Positive | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.minval > self.maxval:
+            raise wrong(f"minval {self.minval} must be at most maxval {self.maxval}")
+        return self
 
 
-HYPERPARAMETER = Choice(
-    "type",
-    {
-        "const": Object({"type": Setting(Text()), "val": Setting(Anything())}),
-        "int": _range(whole=True),
-        "double": _range(whole=False),
-        "log": _range(whole=False, base=Setting(Number(minimum=1), 10)),
-        "categorical": Object({"type": Setting(Text()), "vals": Setting(ListOf(Anything()), REQUIRED)}, _one_value),
-    },
-)
+class IntRange(DoubleRange):
+    """A whole number."""
+
+    minval: Whole
+    maxval: Whole
 
 
-class Hyperparameters:
-    """The `hyperparameters` map."""
+class LogRange(DoubleRange):
+    """`base` to the power of a number."""
 
-    def fill(self, value: Any, path: str, problems: Problems) -> Any:
-        """Check each hyperparameter and give bare values their const form."""
-        if not isinstance(value, Mapping):
-            problems.append(f"{path}: must be a map, not {value!r}")
-            return value
-        return {name: _fill(each, f"{path}.{name}", problems) for name, each in value.items()}
+    base: Annotated[Real, Ge(1)] = 10
 
 
-def _fill(value: Any, path: str, problems: Problems) -> Any:
-    if isinstance(value, Mapping):
-        if "type" in value:
-            return HYPERPARAMETER.fill(value, path, problems)
-        return {name: _fill(each, f"{path}.{name}", problems) for name, each in value.items()}
-    return {"type": "const", "val": value}
+class Categorical(Settings):
+    """One of several values."""
+
+    type: Text
+    vals: Annotated[list[Any], check(bool, "must hold at least one value")]
+
+
+KINDS: dict[str, type[Settings] | str] = {
+    HyperparameterType.CONST: Const,
+    HyperparameterType.INT: IntRange,
+    HyperparameterType.DOUBLE: DoubleRange,
+    HyperparameterType.LOG: LogRange,
+    HyperparameterType.CATEGORICAL: Categorical,
+}
+_typed = choice("type", KINDS)
+
+
+def _filled(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return Const(type=HyperparameterType.CONST, val=value)
+    return _typed(value) if "type" in value else _GROUP.validate_python(value)
+
+
+Hyperparameters = dict[str, Annotated[Any, PlainValidator(_filled)]]
+_GROUP = TypeAdapter(Hyperparameters)
 
 
 def leaves(hyperparameters: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield (path, filled hyperparameter) in the original's order: by name on each level."""
     for name in sorted(hyperparameters):
         each = hyperparameters[name]
-        if isinstance(each.get("type"), str) and each["type"] in HYPERPARAMETER.kinds:
+        if isinstance(each.get("type"), str) and each["type"] in KINDS:
             yield (*path, name), each
         else:
             yield from leaves(each, (*path, name))
 
 
-def check_counts(hyperparameters: Mapping[str, Any], problems: Problems) -> None:
-    """Ask for the counts the grid searcher needs."""
-    for path, each in leaves(hyperparameters):
-        if each["type"] in ("int", "double", "log") and each["count"] is None:
-            name = ".".join(path)
-            problems.append(f"<config>.hyperparameters.{name}: grid search is in use but count was not provided")
+def missing_counts(hyperparameters: Mapping[str, Any]) -> list[str]:
+    """Return a problem for each count the grid searcher needs and has not."""
+    return [
+        f"{ROOT}.hyperparameters.{'.'.join(path)}: grid search is in use but count was not provided"
+        for path, each in leaves(hyperparameters)
+        if "count" in each and each["count"] is None
+    ]
