@@ -11,8 +11,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from pdk.db.database import Database
 from pdk.pachyderm.pfs import branches, commit_sets, commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
-from pdk.pachyderm.pfs.types import Branch, CommitHandle, FileType, Repo
+from pdk.pachyderm.pfs.types import CommitHandle, FileType
 from pdk.pachyderm.store.pfs_schema import MIGRATIONS
+from pdk.pachyderm.values import Branch, Repo
 from pdk.reconcile.changes import Changes
 from pdk.storage.filesets import FileSetStorage
 

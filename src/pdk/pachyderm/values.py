@@ -1,4 +1,4 @@
-"""Ids, states and figures that every layer of pachd shares: rows hold them, pps moves them, the api sends them.
+"""Ids, handles, states and figures that every layer of pachd shares: rows hold them, pps moves them, the api sends them.
 
 The numbers of the states are those on the wire.
 """
@@ -7,9 +7,15 @@ import enum
 from dataclasses import dataclass
 from typing import NewType
 
+# Row ids; clients never see them.
+RepoId = NewType("RepoId", int)
+BranchId = NewType("BranchId", int)
+CommitId = NewType("CommitId", int)
+# The id that all commits made in one transaction share: 32 hex digits.
+CommitSetId = NewType("CommitSetId", str)
 # The id of the commit set a job writes.
-JobId = NewType("JobId", str)
-NO_JOB = JobId("")
+JobId = NewType("JobId", CommitSetId)
+NO_JOB = JobId(CommitSetId(""))
 # 64 hex digits that say which files a datum reads.
 DatumId = NewType("DatumId", str)
 NO_DATUM = DatumId("")
@@ -17,6 +23,57 @@ NO_DATUM = DatumId("")
 PipelineKey = tuple[str, str]
 # Project, pipeline and job id.
 JobKey = tuple[str, str, JobId]
+
+
+class RepoType(enum.StrEnum):
+    """What a repo holds: a user's or a pipeline's files, the metadata of datums, or the versions of a pipeline's spec."""
+
+    USER = "user"
+    META = "meta"
+    SPEC = "spec"
+
+
+@dataclass(frozen=True, order=True)
+class Repo:
+    """A repo handle; printed `project/name` or `project/name.type`."""
+
+    project: str
+    name: str
+    type: str = RepoType.USER
+
+    def __str__(self) -> str:
+        suffix = "" if self.type == RepoType.USER else f".{self.type}"
+        return f"{self.project}/{self.name}{suffix}"
+
+
+@dataclass(frozen=True, order=True)
+class Branch:
+    """A branch handle; printed `project/repo@branch`."""
+
+    repo: Repo
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.repo}@{self.name}"
+
+
+@dataclass(frozen=True, order=True)
+class Commit:
+    """A commit that is known to exist: repo and id (= commit-set id = job id); printed `project/repo@id`."""
+
+    repo: Repo
+    id: CommitSetId
+
+    def __str__(self) -> str:
+        return f"{self.repo}@{self.id}"
+
+
+class OriginKind(enum.IntEnum):
+    """Who made a commit."""
+
+    USER = 1
+    AUTO = 2
+    FSCK = 3
 
 
 class JobState(enum.IntEnum):

@@ -1,6 +1,8 @@
 """File sets: immutable sets of files with their contents, what pfs stores of a commit.
 
 A file set is named by the root of its tree (`EMPTY` = no files). `FileSetStorage` reads them; `writer.py` makes new ones
+from pdk.storage.pages import TreeRoot
+from pdk.storage.pages import TreeRoot
 from old, and `garbage.py` deletes what nobody refers to. It knows nothing of commits: who uses it keeps the roots. Made by
 `pdk.stack`. Mirrors `internal/storage/fileset` of pachd.
 """
@@ -16,7 +18,7 @@ from pdk.storage.chunks import ChunkStore
 from pdk.storage.contents import Contents
 from pdk.storage.errors import StoreInUse
 from pdk.storage.nodes import Nodes
-from pdk.storage.pages import FileEntry
+from pdk.storage.pages import FileEntry, TreeRoot
 from pdk.storage.pins import Pins
 from pdk.storage.tree import Trees
 
@@ -39,7 +41,7 @@ class FileSetStorage:
         self._lock.close()
 
     @contextmanager
-    def hold(self, tree: bytes) -> Iterator[None]:
+    def hold(self, tree: TreeRoot) -> Iterator[None]:
         """Keep a tree and its chunks from being collected while it is read."""
         self.pins.add(tree)
         try:
@@ -47,7 +49,7 @@ class FileSetStorage:
         finally:
             self.pins.release([tree])
 
-    def size(self, tree: bytes) -> int:
+    def size(self, tree: TreeRoot) -> int:
         """Return the bytes of all files of a tree."""
         return self.trees.root(tree).size
 
@@ -57,7 +59,7 @@ class FileSetStorage:
             yield from self.contents.read(part.content, offset)
             offset = max(0, offset - part.content.size)
 
-    def validate(self, tree: bytes, base: bytes) -> str:
+    def validate(self, tree: TreeRoot, base: TreeRoot) -> str:
         """Return what is wrong with the files that `tree` has beyond `base`, or "".
 
         Wrong is a file with parts of several datums, and a file at the path of a folder. The texts are pachd's

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pdk.storage.filesets import FileSetStorage
-from pdk.storage.pages import Part
+from pdk.storage.pages import Part, TreeRoot
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Collected:
     chunk_files: int = 0
 
 
-def collect(storage: FileSetStorage, roots: Callable[[sqlite3.Connection], Iterable[bytes]]) -> Collected:
+def collect(storage: FileSetStorage, roots: Callable[[sqlite3.Connection], Iterable[TreeRoot]]) -> Collected:
     """Delete the pages and chunks that none of `roots` reaches and nobody is writing or reading; return how much.
 
     `roots` is called with a connection, perhaps several times, and returns the trees in use. Does nothing while another
@@ -64,7 +64,7 @@ class _Marks:
         self.nodes: set[bytes] = set()
         self.chunks: set[bytes] = set()
 
-    def mark(self, trees: Iterable[bytes]) -> None:
+    def mark(self, trees: Iterable[TreeRoot]) -> None:
         for tree in trees:
             self._storage.trees.mark(tree, self.nodes, self._mark_part)
 
@@ -72,10 +72,11 @@ class _Marks:
         self._storage.contents.mark(part.content, self.nodes, self.chunks)
 
 
-def _pinned_trees(storage: FileSetStorage, conn: sqlite3.Connection) -> list[bytes]:
+def _pinned_trees(storage: FileSetStorage, conn: sqlite3.Connection) -> list[TreeRoot]:
     """Return the pinned hashes that are pages (the others are chunks)."""
     query = "SELECT 1 FROM tree_nodes WHERE hash = ?"
-    return [digest for digest in storage.pins.pinned() if digest and conn.execute(query, (digest,)).fetchone()]
+    pinned = filter(None, storage.pins.pinned())
+    return [TreeRoot(digest) for digest in pinned if conn.execute(query, (digest,)).fetchone()]
 
 
 def _delete_rows(conn: sqlite3.Connection, table: str, used: set[bytes]) -> int:

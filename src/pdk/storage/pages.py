@@ -6,13 +6,17 @@ Keys are compared as Python strings, which orders them like their UTF-8 bytes.
 import hashlib
 import struct
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, NewType, cast
 
 from pdk.storage.chunks import HASH_BYTES
 from pdk.storage.contents import Content
 
 _CUT_BITS = 7
 """A page is cut after a key with seven zero bits in its hash: 128 entries on average."""
+
+
+# The hash of a folder's top page, which names the whole folder and, for the root, a tree; no bytes = no files.
+TreeRoot = NewType("TreeRoot", bytes)
 
 
 class Part(NamedTuple):
@@ -51,7 +55,7 @@ class DirEntry(NamedTuple):
     size: int
     files: int
     hash: bytes
-    root: bytes
+    root: TreeRoot
 
 
 Entry = FileEntry | DirEntry
@@ -64,7 +68,7 @@ class Child(NamedTuple):
     size: int
     files: int
     hash: bytes
-    digest: bytes
+    digest: TreeRoot
 
 
 class Page(NamedTuple):
@@ -90,7 +94,7 @@ class Page(NamedTuple):
         return cls(level, keys, entries, children, size, files, digest)
 
 
-def summarise(key: str, root: bytes, page: Page) -> DirEntry:
+def summarise(key: str, root: TreeRoot, page: Page) -> DirEntry:
     """Return the entry of the folder whose top page is `page`, stored as `root`."""
     return DirEntry(key, page.size, page.files, page.hash, root)
 

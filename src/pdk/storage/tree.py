@@ -14,25 +14,38 @@ from typing import NamedTuple
 
 from pdk.storage.errors import NodeMissing
 from pdk.storage.nodes import Nodes
-from pdk.storage.pages import Child, DirEntry, Entry, FileEntry, Page, Part, cuts_after, decode, encode, summarise
+from pdk.storage.pages import (
+    Child,
+    DirEntry,
+    Entry,
+    FileEntry,
+    Page,
+    Part,
+    TreeRoot,
+    cuts_after,
+    decode,
+    encode,
+    summarise,
+)
 
-EMPTY = b""
-"""The tree, or folder, without files."""
-
-Changes = Mapping[str, tuple[Part, ...]]
-"""Absolute paths of files -> their new parts; no parts = the file is gone."""
+# The tree, or folder, without files.
+EMPTY = TreeRoot(b"")
 
 Parts = tuple[Part, ...]
+# Absolute paths of files -> their new parts; no parts = the file is gone.
+Changes = Mapping[str, Parts]
 
 
 class Difference(NamedTuple):
-    """A path whose entry differs; None = not there. Folders have a path that ends with `/`."""
+    """A path whose entry differs; None = not there. Folders have a path that ends with `/`.
+
+    `folder` is the new version of the folder that the path is in.
+    """
 
     path: str
     new: Entry | None
     old: Entry | None
-    folder: bytes
-    """The new version of the folder that the path is in."""
+    folder: TreeRoot
 
 
 class Trees:
@@ -43,11 +56,11 @@ class Trees:
 
     # Reading
 
-    def root(self, tree: bytes) -> DirEntry:
+    def root(self, tree: TreeRoot) -> DirEntry:
         """Return the root folder as an entry, so with its size, number of files and hash."""
         return summarise("", tree, self._page(tree)) if tree else DirEntry("/", 0, 0, EMPTY, EMPTY)
 
-    def find(self, tree: bytes, path: str) -> tuple[FileEntry | None, DirEntry | None]:
+    def find(self, tree: TreeRoot, path: str) -> tuple[FileEntry | None, DirEntry | None]:
         """Return the file and the folder at an absolute path, with or without `/` at its end (both: see `validate`)."""
         parent, name = self._parent(tree, path)
         if not name:
@@ -58,12 +71,12 @@ class Trees:
             directory if isinstance(directory, DirEntry) else None,
         )
 
-    def find_file(self, tree: bytes, path: str) -> FileEntry | None:
+    def find_file(self, tree: TreeRoot, path: str) -> FileEntry | None:
         """Return the file at an absolute path; cheaper than `find`."""
         entry = self.get(*self._parent(tree, path))
         return entry if isinstance(entry, FileEntry) else None
 
-    def _parent(self, tree: bytes, path: str) -> tuple[bytes, str]:
+    def _parent(self, tree: TreeRoot, path: str) -> tuple[TreeRoot, str]:
         """Return the folder that a path is in (`EMPTY` when there is none) and its last name ("" for the root)."""
         *folders, name = path.strip("/").split("/")
         folder = tree
@@ -71,7 +84,7 @@ class Trees:
             folder = _root_of(self.get(folder, each + "/"))
         return folder, name
 
-    def get(self, folder: bytes, key: str) -> Entry | None:
+    def get(self, folder: TreeRoot, key: str) -> Entry | None:
         """Return the entry of a folder under a key (`name` for a file, `name/` for a folder)."""
         while folder:
             page = self._page(folder)
@@ -83,7 +96,7 @@ class Trees:
             folder = page.children[position].digest
         return None
 
-    def entries(self, folder: bytes, after: str = "") -> Iterator[Entry]:
+    def entries(self, folder: TreeRoot, after: str = "") -> Iterator[Entry]:
         """Yield the entries of a folder whose key is greater than `after`, in order."""
         if not folder:
             return
@@ -94,7 +107,7 @@ class Trees:
         for position in range(bisect_left(page.keys, after), len(page.keys)):
             yield from self.entries(page.children[position].digest, after)
 
-    def walk(self, folder: bytes, prefix: str = "/", after: str = "") -> Iterator[tuple[str, Entry]]:
+    def walk(self, folder: TreeRoot, prefix: str = "/", after: str = "") -> Iterator[tuple[str, Entry]]:
         """Yield everything below a folder with its path, each folder before what is in it.
 
         `after`: only paths greater than this one, found without reading what comes before. `prefix` is the folder's path.
@@ -110,7 +123,7 @@ class Trees:
             if isinstance(entry, DirEntry) and (path > after or after.startswith(path)):
                 yield from self.walk(entry.root, path, after if after.startswith(path) else "")
 
-    def diff(self, new: bytes, old: bytes, prefix: str = "/") -> Iterator[Difference]:
+    def diff(self, new: TreeRoot, old: TreeRoot, prefix: str = "/") -> Iterator[Difference]:
         """Yield what differs in and below two versions of a folder, in the order of paths, equal parts unread."""
         if new == old:
             return
@@ -124,7 +137,7 @@ class Trees:
             if isinstance(entry, DirEntry):
                 yield from self.diff(_root_of(new_entry), _root_of(old_entry), path)
 
-    def _pair(self, new: bytes, old: bytes) -> Iterator[tuple[Entry | None, Entry | None]]:
+    def _pair(self, new: TreeRoot, old: TreeRoot) -> Iterator[tuple[Entry | None, Entry | None]]:
         """Yield the entries, by key, of the pages that only one of two folders has."""
         new_pages, old_pages = self._leaves(new), self._leaves(old)
         shared = {child.digest for child in new_pages} & {child.digest for child in old_pages}
@@ -147,7 +160,7 @@ class Trees:
             raise NodeMissing(digest, "not the page of a folder it should be in")
         return page
 
-    def _leaves(self, folder: bytes) -> list[Child]:
+    def _leaves(self, folder: TreeRoot) -> list[Child]:
         """Return references to the pages of a folder that hold entries."""
         if not folder:
             return []
@@ -160,7 +173,7 @@ class Trees:
 
     # Writing
 
-    def update(self, conn: sqlite3.Connection, tree: bytes, changes: Changes) -> bytes:
+    def update(self, conn: sqlite3.Connection, tree: TreeRoot, changes: Changes) -> TreeRoot:
         """Return the tree with some files replaced or removed; folders come and go with their files."""
         nested: dict[str, _Nested] = {}
         for path, parts in changes.items():
@@ -173,7 +186,7 @@ class Trees:
             here[name] = parts
         return self._update(conn, tree, nested)
 
-    def _update(self, conn: sqlite3.Connection, folder: bytes, nested: "dict[str, _Nested]") -> bytes:
+    def _update(self, conn: sqlite3.Connection, folder: TreeRoot, nested: "dict[str, _Nested]") -> TreeRoot:
         edits: dict[str, Entry | None] = {}
         for key, change in nested.items():
             if isinstance(change, dict):
@@ -184,7 +197,7 @@ class Trees:
                 edits[key] = FileEntry(key, change) if change else None
         return self._edit(conn, folder, edits)
 
-    def _edit(self, conn: sqlite3.Connection, folder: bytes, edits: Mapping[str, Entry | None]) -> bytes:
+    def _edit(self, conn: sqlite3.Connection, folder: TreeRoot, edits: Mapping[str, Entry | None]) -> TreeRoot:
         """Return the folder with the entries under some keys replaced (None: removed)."""
         leaves = self._leaves(folder)
         ends = [leaf.last_key for leaf in leaves]
@@ -214,7 +227,7 @@ class Trees:
                 start = position
         return list(entries[start:])
 
-    def _write_index(self, conn: sqlite3.Connection, children: list[Child]) -> bytes:
+    def _write_index(self, conn: sqlite3.Connection, children: list[Child]) -> TreeRoot:
         level = 1
         while len(children) > 1:
             pages, page = [], list[Child]()
@@ -229,11 +242,11 @@ class Trees:
 
     def _write(self, conn: sqlite3.Connection, level: int, items: Sequence[Entry] | Sequence[Child]) -> Child:
         page = Page.of(level, items)
-        return Child(page.keys[-1], *_totals(page), self._nodes.put(conn, encode(page)))
+        return Child(page.keys[-1], *_totals(page), TreeRoot(self._nodes.put(conn, encode(page))))
 
     # Collecting
 
-    def mark(self, tree: bytes, nodes: set[bytes], mark_content: Callable[[Part], None]) -> None:
+    def mark(self, tree: TreeRoot, nodes: set[bytes], mark_content: Callable[[Part], None]) -> None:
         """Add the pages of a tree to what is in use and call `mark_content` for the parts of files in new ones."""
         queue = [tree] if tree else []
         while queue:
@@ -258,7 +271,7 @@ def _totals(page: Page) -> tuple[int, int, bytes]:
     return page.size, page.files, page.hash
 
 
-def _root_of(entry: Entry | None) -> bytes:
+def _root_of(entry: Entry | None) -> TreeRoot:
     return entry.root if isinstance(entry, DirEntry) else EMPTY
 
 

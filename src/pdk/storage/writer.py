@@ -12,7 +12,7 @@ from pdk.storage.chunking import Chunker
 from pdk.storage.chunks import Chunk, ChunkWriter
 from pdk.storage.contents import Content, join_chunks
 from pdk.storage.filesets import FileSetStorage
-from pdk.storage.pages import FileEntry, Part
+from pdk.storage.pages import FileEntry, Part, TreeRoot
 
 
 class _Add(NamedTuple):
@@ -85,7 +85,7 @@ class FileSetWriter:
             chunks = join_chunks(chunks, part_chunks, self._chunks)
         self._changes.append(_Add(path, tag, chunks))
 
-    def hold(self, tree: bytes) -> None:
+    def hold(self, tree: TreeRoot) -> None:
         """Keep a tree and its chunks from being collected until `close`."""
         self._storage.pins.add(tree)
         self._held.append(tree)
@@ -95,7 +95,7 @@ class FileSetWriter:
         self._end_stream()
         self._chunks.sync()
 
-    def apply(self, conn: sqlite3.Connection, tree: bytes) -> bytes:
+    def apply(self, conn: sqlite3.Connection, tree: TreeRoot) -> TreeRoot:
         """Return the tree with the changes made, durable when the transaction of `conn` is committed."""
         self._end_stream()
         overlay = _Overlay(self._storage, conn, tree)
@@ -121,7 +121,7 @@ class FileSetWriter:
 class _Overlay:
     """A tree and the files of it that changed since it was last written out."""
 
-    def __init__(self, storage: FileSetStorage, conn: sqlite3.Connection, tree: bytes) -> None:
+    def __init__(self, storage: FileSetStorage, conn: sqlite3.Connection, tree: TreeRoot) -> None:
         self._storage = storage
         self._conn = conn
         self._tree = tree
@@ -153,7 +153,7 @@ class _Overlay:
             if isinstance(entry, FileEntry):
                 self._files[file_path] = {part.tag: part.content for part in entry.parts if part.tag != tag}
 
-    def flush(self) -> bytes:
+    def flush(self) -> TreeRoot:
         """Write the changed files into the tree and return it."""
         changes = {path: _sorted_parts(parts.items()) for path, parts in self._files.items()}
         self._files = {}

@@ -12,7 +12,8 @@ from pdk.base.errors import InvalidArgument
 from pdk.pachyderm.api.fields import has, maybe, set_time
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs import types
-from pdk.pachyderm.pfs.types import DEFAULT_PROJECT, USER, Branch, Commit, CommitHandle, CommitState, Repo
+from pdk.pachyderm.pfs.types import DEFAULT_PROJECT, CommitHandle, CommitState
+from pdk.pachyderm.values import Branch, Commit, Repo, RepoType
 
 
 class Messages:
@@ -117,7 +118,7 @@ def repo_of(message: pfs.Repo) -> Repo:
     """Return a repo handle; an empty type means `user`. Raises InvalidArgument without a name."""
     if not message.name:
         raise InvalidArgument("validate request: repo name must be specified")
-    return Repo(project_of(message.project), message.name, message.type or USER)
+    return Repo(project_of(message.project), message.name, message.type or RepoType.USER)
 
 
 def branch_of(message: pfs.Branch) -> Branch:

@@ -23,7 +23,8 @@ from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.errors import RepoInUse
 from pdk.pachyderm.pfs import branches, commit_sets, commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
-from pdk.pachyderm.pfs.types import USER, Commit, CommitInfo, CommitState
+from pdk.pachyderm.pfs.types import CommitInfo, CommitState
+from pdk.pachyderm.values import Commit, CommitSetId, RepoType
 
 
 class PfsService:
@@ -108,7 +109,7 @@ class PfsService:
             raise InvalidArgument("validate request: projects must be specified, or all")
         deleted = []
         with self._pfs.transaction() as tx:
-            for info in self._pfs.list_repo(USER, projects):
+            for info in self._pfs.list_repo(RepoType.USER, projects):
                 try:
                     repos.delete_repo(tx, info.repo, request.force)
                 except RepoInUse:
@@ -262,10 +263,12 @@ class PfsService:
         return self._commit(request, name) if message.id or message.branch.name else None
 
 
-def _set_id(request: pfs.InspectCommitSetRequest | pfs.SquashCommitSetRequest | pfs.DropCommitSetRequest) -> str:
+def _set_id(
+    request: pfs.InspectCommitSetRequest | pfs.SquashCommitSetRequest | pfs.DropCommitSetRequest,
+) -> CommitSetId:
     require(request, "commit_set")
-    return request.commit_set.id
+    return CommitSetId(request.commit_set.id)
 
 
 def _is_of_kind(info: CommitInfo, kind: int) -> bool:
-    return not kind or info.origin.value == kind
+    return not kind or info.origin == kind

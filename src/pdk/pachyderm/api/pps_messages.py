@@ -11,7 +11,6 @@ from google.protobuf import json_format
 
 from pdk.pachyderm.api.messages import Messages
 from pdk.pachyderm.api.wire import Wire
-from pdk.pachyderm.pfs.types import Branch, Commit
 from pdk.pachyderm.pps.inputs import with_commit
 from pdk.pachyderm.pps.types import (
     DatumInfo,
@@ -26,7 +25,7 @@ from pdk.pachyderm.pps.types import (
     RunningDatum,
     SecretInfo,
 )
-from pdk.pachyderm.values import ProcessStats
+from pdk.pachyderm.values import Branch, Commit, ProcessStats
 
 _JOB_DETAILS = (
     "transform", "parallelism_spec", "resource_requests", "resource_limits", "sidecar_resource_limits",

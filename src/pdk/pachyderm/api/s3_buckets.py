@@ -10,7 +10,8 @@ from pdk.base import ids
 from pdk.base.errors import InvalidArgument, NotFound
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.files import Files
-from pdk.pachyderm.pfs.types import DEFAULT_PROJECT, CommitHandle, FileInfo, FileType, Repo
+from pdk.pachyderm.pfs.types import DEFAULT_PROJECT, CommitHandle, FileInfo, FileType
+from pdk.pachyderm.values import Repo
 
 MASTER = "master"
 

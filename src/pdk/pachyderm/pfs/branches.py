@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from pdk.pachyderm.errors import BranchInUse, InvalidProvenance
 from pdk.pachyderm.pfs.commits import create_finished_commit, ensure_branch
-from pdk.pachyderm.pfs.infos import branch_of, find_branch, find_commit
+from pdk.pachyderm.pfs.infos import find_branch, find_commit
 from pdk.pachyderm.pfs.transaction import PfsTransaction
-from pdk.pachyderm.pfs.types import Branch, Commit, OriginKind
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store.branches import BranchRow
+from pdk.pachyderm.values import Branch, Commit, OriginKind, RepoId
 
 
 def create_branch(
@@ -37,9 +37,7 @@ def _set_provenance(tx: PfsTransaction, row: BranchRow, upstream: Sequence[Branc
         return
     for other in upstream:
         if other.id == row.id or any(further.id == row.id for further in branch_rows.provenance(tx.conn, other.id)):
-            raise InvalidProvenance(
-                f"branch {branch_of(row)} cannot be in its own provenance, by way of {branch_of(other)}"
-            )
+            raise InvalidProvenance(f"branch {row.handle} cannot be in its own provenance, by way of {other.handle}")
     branch_rows.set_direct_provenance(tx.conn, row.id, wanted)
     for downstream in [row, *branch_rows.subvenance(tx.conn, row.id)]:
         _check_one_branch_per_repo(tx, downstream)
@@ -55,7 +53,7 @@ def _check_one_branch_per_repo(tx: PfsTransaction, row: BranchRow) -> None:
         if other.id != upstream.id:
             raise InvalidProvenance(
                 f"multiple branches from the same repo cannot participate in a DAG: "
-                f"{branch_of(row)} would come from both {branch_of(other)} and {branch_of(upstream)}"
+                f"{row.handle} would come from both {other.handle} and {upstream.handle}"
             )
 
 
@@ -66,9 +64,9 @@ def delete_branch(tx: PfsTransaction, branch: Branch, force: bool = False) -> No
     branch_rows.delete(tx.conn, row.id)
 
 
-def check_unused(tx: PfsTransaction, row: BranchRow, force: bool, inside: Sequence[int] = ()) -> None:
+def check_unused(tx: PfsTransaction, row: BranchRow, force: bool, inside: Sequence[RepoId] = ()) -> None:
     """Raise BranchInUse when branches outside the repos `inside` come from this one and `force` is not given."""
     outside = [other for other in branch_rows.subvenance(tx.conn, row.id) if other.repo_id not in inside]
     if outside and not force:
-        names = ", ".join(str(branch_of(other)) for other in outside)
-        raise BranchInUse(f"branch {branch_of(row)} cannot be deleted because it is in the provenance of {names}")
+        names = ", ".join(str(other.handle) for other in outside)
+        raise BranchInUse(f"branch {row.handle} cannot be deleted because it is in the provenance of {names}")

@@ -4,16 +4,16 @@ import sqlite3
 
 from pdk.pachyderm.errors import CommitInUse, CommitSetNotFound
 from pdk.pachyderm.pfs import commits
-from pdk.pachyderm.pfs.infos import commit_of, find_commit
+from pdk.pachyderm.pfs.infos import find_commit
 from pdk.pachyderm.pfs.transaction import PfsTransaction
-from pdk.pachyderm.pfs.types import SPEC, Commit, OriginKind
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.commits import CommitRow
+from pdk.pachyderm.values import Commit, CommitId, CommitSetId, OriginKind, RepoType
 
 
-def list_with_provenance(conn: sqlite3.Connection, set_id: str) -> list[CommitRow]:
+def list_with_provenance(conn: sqlite3.Connection, set_id: CommitSetId) -> list[CommitRow]:
     """Return the commits of a set and the older ones they come from, inputs first. Raises CommitSetNotFound."""
-    found: dict[int, CommitRow] = {}
+    found: dict[CommitId, CommitRow] = {}
     for row in _list(conn, set_id):
         found[row.id] = row
         found.update((upstream.id, upstream) for upstream in commit_rows.provenance(conn, row.id))
@@ -21,18 +21,18 @@ def list_with_provenance(conn: sqlite3.Connection, set_id: str) -> list[CommitRo
     return sorted(found.values(), key=lambda row: (depth[row.id], row.id))
 
 
-def drop_commit_set(tx: PfsTransaction, set_id: str) -> None:
+def drop_commit_set(tx: PfsTransaction, set_id: CommitSetId) -> None:
     """Remove the commits of a set and what they added. Raises CommitSetNotFound, CommitInUse."""
     rows = _list(tx.conn, set_id)
     for row in rows:
         if commit_rows.children(tx.conn, row.id):
-            raise CommitInUse(f"cannot drop a commit that has children: {commit_of(row)}")
+            raise CommitInUse(f"cannot drop a commit that has children: {row.handle}")
         _check_subvenance(tx.conn, row, "drop")
     for row in reversed(rows):
         commits.remove(tx, row)
 
 
-def squash_commit_set(tx: PfsTransaction, set_id: str) -> None:
+def squash_commit_set(tx: PfsTransaction, set_id: CommitSetId) -> None:
     """Remove the commits of a set; what they added stays in their children. Raises CommitSetNotFound, CommitInUse."""
     rows = _list(tx.conn, set_id)
     for row in rows:
@@ -46,7 +46,7 @@ def drop_commit(tx: PfsTransaction, commit: Commit, recursive: bool = False) -> 
     row = find_commit(tx.conn, commit)
     dependent = _dependent(tx.conn, row, with_children=True)
     if dependent and not recursive:
-        names = ", ".join(str(commit_of(other)) for other in dependent)
+        names = ", ".join(str(other.handle) for other in dependent)
         raise CommitInUse(
             f"cannot drop a commit that has children or subvenance without recursive: {commit} has {names}"
         )
@@ -59,7 +59,7 @@ def squash_commit(tx: PfsTransaction, commit: Commit, recursive: bool = False) -
     row = find_commit(tx.conn, commit)
     dependent = _dependent(tx.conn, row, with_children=False)
     if dependent and not recursive:
-        names = ", ".join(str(commit_of(other)) for other in dependent)
+        names = ", ".join(str(other.handle) for other in dependent)
         raise CommitInUse(f"cannot squash a commit that has subvenance without recursive: {commit} has {names}")
     for each in (row, *dependent):
         _check_children(tx.conn, each)
@@ -69,7 +69,7 @@ def squash_commit(tx: PfsTransaction, commit: Commit, recursive: bool = False) -
 
 def _dependent(conn: sqlite3.Connection, row: CommitRow, with_children: bool) -> list[CommitRow]:
     """Return what comes from a commit, and what builds on it or on those, oldest first."""
-    found: dict[int, CommitRow] = {}
+    found: dict[CommitId, CommitRow] = {}
     queue = [row]
     while queue:
         each = queue.pop()
@@ -81,8 +81,8 @@ def _dependent(conn: sqlite3.Connection, row: CommitRow, with_children: bool) ->
 
 
 def _check_squash(conn: sqlite3.Connection, row: CommitRow) -> None:
-    commit = commit_of(row)
-    if row.type == SPEC and row.origin == OriginKind.USER.value:
+    commit = row.handle
+    if row.repo.type == RepoType.SPEC and row.origin is OriginKind.USER:
         raise CommitInUse(f"cannot squash commit {commit} because it updated a pipeline")
     _check_children(conn, row)
     _check_subvenance(conn, row, "squash")
@@ -93,21 +93,21 @@ def _check_children(conn: sqlite3.Connection, row: CommitRow) -> None:
     children = commit_rows.children(conn, row.id)
     if not children:
         raise CommitInUse(
-            f"cannot squash a commit that has no children as that would cause data loss, use the drop operation instead: {commit_of(row)}"
+            f"cannot squash a commit that has no children as that would cause data loss, use the drop operation instead: {row.handle}"
         )
     for child in children:
         if child.finished is None:
-            raise CommitInUse(f"cannot squash until child commit {commit_of(child)} is finished")
+            raise CommitInUse(f"cannot squash until child commit {child.handle} is finished")
 
 
 def _check_subvenance(conn: sqlite3.Connection, row: CommitRow, verb: str) -> None:
     others = [other for other in commit_rows.subvenance(conn, row.id) if other.set_id != row.set_id]
     if others:
-        names = ", ".join(str(commit_of(other)) for other in others)
-        raise CommitInUse(f"cannot {verb} commit {commit_of(row)}: commits of other commit sets come from it: {names}")
+        names = ", ".join(str(other.handle) for other in others)
+        raise CommitInUse(f"cannot {verb} commit {row.handle}: commits of other commit sets come from it: {names}")
 
 
-def _list(conn: sqlite3.Connection, set_id: str) -> list[CommitRow]:
+def _list(conn: sqlite3.Connection, set_id: CommitSetId) -> list[CommitRow]:
     rows = commit_rows.list_of_set(conn, set_id)
     if not rows:
         raise CommitSetNotFound(set_id)

@@ -11,14 +11,16 @@ from pdk.pachyderm.errors import (
     OutputCommit,
     ParentNotFinished,
 )
-from pdk.pachyderm.pfs.infos import branch_of, commit_of, find_commit, find_repo, is_pipeline_repo
+from pdk.pachyderm.pfs.infos import find_commit, find_repo, is_pipeline_repo
 from pdk.pachyderm.pfs.names import check_name
 from pdk.pachyderm.pfs.transaction import PfsTransaction
-from pdk.pachyderm.pfs.types import Branch, Commit, CommitState, OriginKind
+from pdk.pachyderm.pfs.types import CommitState
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.branches import BranchRow
 from pdk.pachyderm.store.commits import CommitRow
+from pdk.pachyderm.values import Branch, Commit, CommitId, OriginKind
+from pdk.storage.pages import TreeRoot
 from pdk.storage.tree import EMPTY
 from pdk.storage.writer import FileSetWriter
 
@@ -29,7 +31,9 @@ def ensure_branch(tx: PfsTransaction, branch: Branch) -> BranchRow:
     row = branch_rows.get(tx.conn, repo.id, branch.name)
     if row is None:
         check_name(branch.name)
-        row = branch_rows.get_by_id(tx.conn, branch_rows.insert(tx.conn, repo.id, branch.name, tx.now))
+        row = BranchRow(
+            branch_rows.insert(tx.conn, repo.id, branch.name, tx.now), repo.id, repo.repo, branch.name, None
+        )
     return row
 
 
@@ -55,30 +59,24 @@ def start_commit(
     if parent_id is not None:
         parent_row = commit_rows.get_by_id(tx.conn, parent_id)
         if parent_row.finishing is None and origin is OriginKind.USER:
-            raise ParentNotFinished(commit_of(parent_row))
+            raise ParentNotFinished(parent_row.handle)
     upstream_ids = [find_commit(tx.conn, upstream).id for upstream in direct_provenance]
-    return commit_of(insert_commit(tx, row, parent_id, origin, description, upstream_ids))
+    return insert_commit(tx, row, parent_id, origin, description, upstream_ids).handle
 
 
 def insert_commit(
     tx: PfsTransaction,
     branch: BranchRow,
-    parent_id: int | None,
+    parent_id: CommitId | None,
     origin: OriginKind,
     description: str,
-    upstream_ids: Sequence[int],
+    upstream_ids: Sequence[CommitId],
 ) -> CommitRow:
     """Open a commit in the transaction's set, move the branch to it and mark the branch changed. Raises CommitExists."""
     present = commit_rows.get(tx.conn, branch.repo_id, tx.set_id)
     if present is not None:
-        raise CommitExists(commit_of(present))
-    commit_id = commit_rows.insert(
-        tx.conn,
-        CommitRow(
-            0, branch.repo_id, branch.project, branch.repo, branch.type, tx.set_id, branch.name, origin.value,
-            parent_id, description, "", tx.now, None, None, None, 0,
-        ),
-    )  # fmt: skip
+        raise CommitExists(present.handle)
+    commit_id = commit_rows.insert(tx.conn, branch, tx.set_id, origin, parent_id, description, tx.now)
     commit_rows.add_provenance(tx.conn, commit_id, upstream_ids)
     row = commit_rows.get_by_id(tx.conn, commit_id)
     base = base_row(tx.conn, row)
@@ -113,7 +111,7 @@ def finish_commit(
     settle(tx, row.id)
 
 
-def settle(tx: PfsTransaction, commit_id: int) -> None:
+def settle(tx: PfsTransaction, commit_id: CommitId) -> None:
     """Take a FINISHING commit to FINISHED if what it comes from and builds on is, and then those waiting for it."""
     queue = [commit_id]
     while queue:
@@ -124,7 +122,7 @@ def settle(tx: PfsTransaction, commit_id: int) -> None:
         error = row.error or _validate(tx, row, tree)
         commit_rows.set_tree(tx.conn, row.id, tree, tx.storage.size(tree))
         commit_rows.set_finished(tx.conn, row.id, tx.now, error)
-        tx.settled.append(commit_of(row))
+        tx.settled.append(row.handle)
         queue += [commit.id for commit in commit_rows.direct_subvenance(tx.conn, row.id)]
         queue += [commit.id for commit in commit_rows.children(tx.conn, row.id)]
 
@@ -136,7 +134,7 @@ def _may_finish(conn: sqlite3.Connection, row: CommitRow) -> bool:
     return base is None or base.finished is not None
 
 
-def _validate(tx: PfsTransaction, row: CommitRow, tree: bytes) -> str:
+def _validate(tx: PfsTransaction, row: CommitRow, tree: TreeRoot) -> str:
     """Return what is wrong with the files a commit added, as its error text, or "" (the base was checked before)."""
     base = base_row(tx.conn, row)
     return tx.storage.validate(tree, base.tree or EMPTY if base is not None else EMPTY)
@@ -145,7 +143,7 @@ def _validate(tx: PfsTransaction, row: CommitRow, tree: bytes) -> str:
 def write(tx: PfsTransaction, row: CommitRow, changes: FileSetWriter) -> None:
     """Apply changes to the files of an open commit. Raises CommitFinished, BaseNotFinished."""
     if row.finishing is not None:
-        raise CommitFinished(commit_of(row))
+        raise CommitFinished(row.handle)
     tree = changes.apply(tx.conn, tree_of(tx.conn, row))
     commit_rows.set_tree(tx.conn, row.id, tree, tx.storage.size(tree))
 
@@ -160,7 +158,7 @@ def write_branch(tx: PfsTransaction, branch: Branch, changes: FileSetWriter) -> 
         head = commit_rows.get_by_id(tx.conn, row.head_id)
         if head.finishing is None:
             write(tx, head, changes)
-            return commit_of(head)
+            return head.handle
     commit = start_commit(tx, branch)
     write(tx, find_commit(tx.conn, commit), changes)
     finish_commit(tx, commit, force=True)
@@ -185,7 +183,7 @@ def base_row(conn: sqlite3.Connection, row: CommitRow) -> CommitRow | None:
     return None
 
 
-def tree_of(conn: sqlite3.Connection, row: CommitRow) -> bytes:
+def tree_of(conn: sqlite3.Connection, row: CommitRow) -> TreeRoot:
     """Return the root of the commit's files as they are now. Raises BaseNotFinished when they are not known yet."""
     if row.tree is not None:
         return row.tree
@@ -193,7 +191,7 @@ def tree_of(conn: sqlite3.Connection, row: CommitRow) -> bytes:
     if base is None:
         return EMPTY
     if base.finished is None:
-        raise BaseNotFinished(commit_of(base))
+        raise BaseNotFinished(base.handle)
     return base.tree if base.tree is not None else EMPTY
 
 
@@ -222,7 +220,7 @@ def remove(tx: PfsTransaction, row: CommitRow) -> None:
         if row.parent_id is None and not branch_rows.direct_provenance(tx.conn, branch.id):
             _refill(tx, branch)
     commit_rows.delete(tx.conn, row.id)
-    tx.settled.append(commit_of(row))
+    tx.settled.append(row.handle)
 
 
 def _refill(tx: PfsTransaction, branch: BranchRow) -> None:
@@ -230,4 +228,4 @@ def _refill(tx: PfsTransaction, branch: BranchRow) -> None:
     if present is not None:  # made a moment ago for another branch of the repo
         branch_rows.set_head(tx.conn, branch.id, present.id)
     else:
-        create_finished_commit(tx, branch_of(branch), OriginKind.AUTO)
+        create_finished_commit(tx, branch.handle, OriginKind.AUTO)

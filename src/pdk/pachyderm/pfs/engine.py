@@ -19,7 +19,6 @@ from pdk.pachyderm.pfs.files import Files
 from pdk.pachyderm.pfs.infos import (
     branch_info,
     commit_info,
-    commit_of,
     find_branch,
     find_commit,
     find_project,
@@ -32,22 +31,20 @@ from pdk.pachyderm.pfs.propagation import OnPropagate
 from pdk.pachyderm.pfs.transaction import PfsTransaction
 from pdk.pachyderm.pfs.types import (
     DEFAULT_PROJECT,
-    Branch,
     BranchInfo,
-    Commit,
     CommitHandle,
     CommitInfo,
     CommitState,
     FileDiff,
     FileInfo,
     ProjectInfo,
-    Repo,
     RepoInfo,
 )
 from pdk.pachyderm.pfs.writer import FileWriter
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store import repos as repo_rows
+from pdk.pachyderm.values import Branch, Commit, CommitSetId, Repo
 from pdk.reconcile.changes import Changes
 from pdk.storage import garbage
 from pdk.storage.filesets import FileSetStorage
@@ -75,13 +72,13 @@ class Pfs:
     # Changes
 
     @contextmanager
-    def transaction(self, set_id: str | None = None) -> Iterator[PfsTransaction]:
+    def transaction(self, set_id: CommitSetId | None = None) -> Iterator[PfsTransaction]:
         """Yield one state change whose commits carry `set_id` (a new id by default); rolled back on any exception.
 
         It joins a surrounding `db.transaction()`, but is its own commit set.
         """
         with self.db.transaction() as conn:
-            tx = PfsTransaction(conn, self.storage, set_id or ids.new_id())
+            tx = PfsTransaction(conn, self.storage, set_id or CommitSetId(ids.new_id()))
             yield tx
             propagation.propagate(tx, self.on_propagate)
             settled = list(tx.settled)
@@ -114,7 +111,7 @@ class Pfs:
         """Describe the repos of one type ("" = all) in some projects (none = all), newest first."""
         with self.db.read() as conn:
             rows = repo_rows.list_all(conn, type_=type_)
-            return [repo_info(conn, row) for row in rows if not projects or row.project in projects]
+            return [repo_info(conn, row) for row in rows if not projects or row.repo.project in projects]
 
     def inspect_branch(self, branch: Branch) -> BranchInfo:
         """Describe a branch. Raises RepoNotFound, BranchNotFound."""
@@ -135,7 +132,7 @@ class Pfs:
     def resolve(self, handle: CommitHandle) -> Commit:
         """Return the commit that `handle` means, see `handles.resolve`."""
         with self.db.read() as conn:
-            return commit_of(handles.resolve(conn, handle))
+            return handles.resolve(conn, handle).handle
 
     def inspect_commit(self, commit: Commit) -> CommitInfo:
         """Describe a commit. Raises RepoNotFound, CommitNotFound."""
@@ -189,12 +186,12 @@ class Pfs:
         """
         return listing.subscribe_commit(self.db, self.changes, repo, branch, after, state, cancelled)
 
-    def commit_set(self, set_id: str) -> list[CommitInfo]:
+    def commit_set(self, set_id: CommitSetId) -> list[CommitInfo]:
         """Describe the commits of a set and the older ones they come from, inputs first. Raises CommitSetNotFound."""
         with self.db.read() as conn:
             return [commit_info(conn, row) for row in commit_sets.list_with_provenance(conn, set_id)]
 
-    def list_commit_set(self, project: str = "") -> list[tuple[str, list[CommitInfo]]]:
+    def list_commit_set(self, project: str = "") -> list[tuple[CommitSetId, list[CommitInfo]]]:
         """Return (id, its own commits) of every commit set that touches `project` ("" = any), newest first."""
         with self.db.read() as conn:
             return [
@@ -205,12 +202,12 @@ class Pfs:
     def provenance(self, commit: Commit) -> list[Commit]:
         """Return every commit this one comes from, directly or not, oldest first."""
         with self.db.read() as conn:
-            return [commit_of(row) for row in commit_rows.provenance(conn, find_commit(conn, commit).id)]
+            return [row.handle for row in commit_rows.provenance(conn, find_commit(conn, commit).id)]
 
     def subvenance(self, commit: Commit) -> list[Commit]:
         """Return every commit that comes from this one, directly or not, oldest first."""
         with self.db.read() as conn:
-            return [commit_of(row) for row in commit_rows.subvenance(conn, find_commit(conn, commit).id)]
+            return [row.handle for row in commit_rows.subvenance(conn, find_commit(conn, commit).id)]
 
     # Files
 

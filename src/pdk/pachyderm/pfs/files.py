@@ -13,9 +13,11 @@ from pdk.base.errors import InvalidArgument, NotFound
 from pdk.pachyderm.errors import FileNotFound
 from pdk.pachyderm.pfs.glob import Glob, Segment
 from pdk.pachyderm.pfs.paths import clean
-from pdk.pachyderm.pfs.types import Commit, FileDiff, FileInfo, FileType
+from pdk.pachyderm.pfs.types import FileDiff, FileInfo, FileType
+from pdk.pachyderm.values import Commit
 from pdk.storage.filesets import FileSetStorage
-from pdk.storage.pages import DirEntry, Entry, FileEntry
+from pdk.storage.pages import DirEntry, Entry, FileEntry, TreeRoot
+from pdk.storage.tree import EMPTY
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Files:
 
     storage: FileSetStorage
     commit: Commit
-    tree: bytes
+    tree: TreeRoot
     committed: datetime.datetime | None
 
     def inspect(self, path: str) -> FileInfo:
@@ -207,7 +209,7 @@ class Files:
             if old is not None:
                 yield from old._all(old_path, old_entry, removed=True)
             return
-        with self.storage.hold(self.tree), self.storage.hold(old.tree if old is not None else b""):
+        with self.storage.hold(self.tree), self.storage.hold(old.tree if old is not None else EMPTY):
             yield from self._diff(path, new_entry, old, old_entry)
 
     def _diff(self, path: str, new: Entry | None, old: "Files | None", old_entry: Entry | None) -> Iterator[FileDiff]:
@@ -220,8 +222,8 @@ class Files:
             return
         yield self._difference(path, new, old, old_entry)
         if isinstance(new or old_entry, DirEntry):
-            new_root = new.root if isinstance(new, DirEntry) else b""
-            old_root = old_entry.root if isinstance(old_entry, DirEntry) else b""
+            new_root = new.root if isinstance(new, DirEntry) else EMPTY
+            old_root = old_entry.root if isinstance(old_entry, DirEntry) else EMPTY
             for difference in self.storage.trees.diff(new_root, old_root, _folder(path)):
                 yield self._difference(difference.path, difference.new, old, difference.old)
 

@@ -9,11 +9,12 @@ import sqlite3
 from pdk.base import ids
 from pdk.base.errors import InvalidArgument
 from pdk.pachyderm.errors import BranchNotFound, CommitNotFound
-from pdk.pachyderm.pfs.infos import find_repo, repo_of
+from pdk.pachyderm.pfs.infos import find_repo
 from pdk.pachyderm.pfs.types import CommitHandle
 from pdk.pachyderm.store import branches, commits
 from pdk.pachyderm.store.commits import CommitRow
 from pdk.pachyderm.store.repos import RepoRow
+from pdk.pachyderm.values import CommitSetId
 
 _HANDLE = re.compile(r"(?P<base>[A-Za-z0-9_-]+)(?P<suffixes>([\^~.]\d*)*)")
 _SUFFIX = re.compile(r"([\^~.])(\d*)")
@@ -41,15 +42,16 @@ def resolve(conn: sqlite3.Connection, handle: CommitHandle) -> CommitRow:
 
 def _base(conn: sqlite3.Connection, repo: RepoRow, base: str) -> CommitRow:
     if ids.is_id(base):
-        row = commits.get(conn, repo.id, base) or commits.provenance_of_set(conn, base, repo.id)
+        set_id = CommitSetId(base)
+        row = commits.get(conn, repo.id, set_id) or commits.provenance_of_set(conn, set_id, repo.id)
         if row is None:
-            raise CommitNotFound(repo_of(repo), base)
+            raise CommitNotFound(repo.repo, base)
         return row
     branch = branches.get(conn, repo.id, base)
     if branch is None:
-        raise BranchNotFound(repo_of(repo), base)
+        raise BranchNotFound(repo.repo, base)
     if branch.head_id is None:
-        raise CommitNotFound(repo_of(repo), base)
+        raise CommitNotFound(repo.repo, base)
     return commits.get_by_id(conn, branch.head_id)
 
 
@@ -58,11 +60,11 @@ def _step(conn: sqlite3.Connection, repo: RepoRow, row: CommitRow, suffix: str, 
         chain = _chain(conn, row)
         position = len(chain) - int(number or 1)
         if not 0 <= position < len(chain):
-            raise CommitNotFound(repo_of(repo), text)
+            raise CommitNotFound(repo.repo, text)
         return chain[position]
     for _ in range(min(int(number or 1), 1 << 31)):
         if row.parent_id is None:
-            raise CommitNotFound(repo_of(repo), text)
+            raise CommitNotFound(repo.repo, text)
         row = commits.get_by_id(conn, row.parent_id)
     return row
 

@@ -1,41 +1,18 @@
 """From rows of `store` to the values of `pfs.types`; called by every module of pfs that answers a question."""
 
 import sqlite3
+from dataclasses import replace
 
 from pdk.base import clock
 from pdk.pachyderm.errors import BranchNotFound, CommitNotFound, ProjectNotFound, RepoNotFound
-from pdk.pachyderm.pfs.types import (
-    SPEC,
-    Branch,
-    BranchInfo,
-    Commit,
-    CommitInfo,
-    OriginKind,
-    ProjectInfo,
-    Repo,
-    RepoInfo,
-)
+from pdk.pachyderm.pfs.types import BranchInfo, CommitInfo, ProjectInfo, RepoInfo
 from pdk.pachyderm.store import branches, commits, repos
 from pdk.pachyderm.store.branches import BranchRow
 from pdk.pachyderm.store.commits import CommitRow
 from pdk.pachyderm.store.repos import ProjectRow, RepoRow
+from pdk.pachyderm.values import Branch, Commit, Repo, RepoType
 
 MASTER = "master"
-
-
-def repo_of(row: RepoRow) -> Repo:
-    """Return the handle of a repo row."""
-    return Repo(row.project, row.name, row.type)
-
-
-def branch_of(row: BranchRow) -> Branch:
-    """Return the handle of a branch row."""
-    return Branch(Repo(row.project, row.repo, row.type), row.name)
-
-
-def commit_of(row: CommitRow) -> Commit:
-    """Return the handle of a commit row."""
-    return Commit(Repo(row.project, row.repo, row.type), row.set_id)
 
 
 def find_project(conn: sqlite3.Connection, name: str) -> ProjectRow:
@@ -48,7 +25,7 @@ def find_project(conn: sqlite3.Connection, name: str) -> ProjectRow:
 
 def find_repo(conn: sqlite3.Connection, repo: Repo) -> RepoRow:
     """Return the repo's row or raise RepoNotFound."""
-    row = repos.get(conn, repo.project, repo.name, repo.type)
+    row = repos.get(conn, repo)
     if row is None:
         raise RepoNotFound(repo)
     return row
@@ -56,7 +33,7 @@ def find_repo(conn: sqlite3.Connection, repo: Repo) -> RepoRow:
 
 def is_pipeline_repo(conn: sqlite3.Connection, repo: Repo) -> bool:
     """Tell whether a pipeline writes to this repo: only pipelines have a spec repo."""
-    return repos.get(conn, repo.project, repo.name, SPEC) is not None
+    return repos.get(conn, replace(repo, type=RepoType.SPEC)) is not None
 
 
 def find_branch(conn: sqlite3.Connection, branch: Branch) -> BranchRow:
@@ -83,12 +60,12 @@ def project_info(row: ProjectRow) -> ProjectInfo:
 def repo_info(conn: sqlite3.Connection, row: RepoRow) -> RepoInfo:
     """Describe a repo."""
     branch_rows = branches.list_of_repo(conn, row.id)
-    head_id = next((branch.head_id for branch in branch_rows if branch.name == MASTER), None)
+    head_id = next((branch.head_id for branch in branch_rows if branch.branch == MASTER), None)
     return RepoInfo(
-        repo_of(row),
+        row.repo,
         clock.from_rfc3339(row.created),
         row.description,
-        tuple(sorted(branch_of(branch) for branch in branch_rows)),
+        tuple(sorted(branch.handle for branch in branch_rows)),
         commits.get_by_id(conn, head_id).size_bytes if head_id is not None else 0,
     )
 
@@ -96,26 +73,26 @@ def repo_info(conn: sqlite3.Connection, row: RepoRow) -> RepoInfo:
 def branch_info(conn: sqlite3.Connection, row: BranchRow) -> BranchInfo:
     """Describe a branch."""
     return BranchInfo(
-        branch_of(row),
-        commit_of(commits.get_by_id(conn, row.head_id)) if row.head_id is not None else None,
-        tuple(branch_of(upstream) for upstream in branches.direct_provenance(conn, row.id)),
-        tuple(branch_of(upstream) for upstream in branches.provenance(conn, row.id)),
-        tuple(branch_of(downstream) for downstream in branches.subvenance(conn, row.id)),
+        row.handle,
+        commits.get_by_id(conn, row.head_id).handle if row.head_id is not None else None,
+        tuple(upstream.handle for upstream in branches.direct_provenance(conn, row.id)),
+        tuple(upstream.handle for upstream in branches.provenance(conn, row.id)),
+        tuple(downstream.handle for downstream in branches.subvenance(conn, row.id)),
     )
 
 
 def commit_info(conn: sqlite3.Connection, row: CommitRow) -> CommitInfo:
     """Describe a commit."""
     return CommitInfo(
-        commit=commit_of(row),
+        commit=row.handle,
         branch=row.branch,
-        origin=OriginKind(row.origin),
+        origin=row.origin,
         started=clock.from_rfc3339(row.started),
         finishing=clock.from_rfc3339(row.finishing) if row.finishing else None,
         finished=clock.from_rfc3339(row.finished) if row.finished else None,
-        parent=commit_of(commits.get_by_id(conn, row.parent_id)) if row.parent_id is not None else None,
-        children=tuple(commit_of(child) for child in commits.children(conn, row.id)),
-        direct_provenance=tuple(commit_of(upstream) for upstream in commits.direct_provenance(conn, row.id)),
+        parent=commits.get_by_id(conn, row.parent_id).handle if row.parent_id is not None else None,
+        children=tuple(child.handle for child in commits.children(conn, row.id)),
+        direct_provenance=tuple(upstream.handle for upstream in commits.direct_provenance(conn, row.id)),
         description=row.description,
         error=row.error,
         size_bytes=row.size_bytes,

@@ -7,10 +7,11 @@ from pdk.base.errors import InvalidArgument, Unavailable
 from pdk.db.database import Database
 from pdk.pachyderm.errors import CommitDeleted, CommitNotFound, RepoNotFound
 from pdk.pachyderm.pfs.commits import state_of
-from pdk.pachyderm.pfs.infos import commit_info, commit_of, find_commit, find_repo
-from pdk.pachyderm.pfs.types import Commit, CommitInfo, CommitState, Repo
+from pdk.pachyderm.pfs.infos import commit_info, find_commit, find_repo
+from pdk.pachyderm.pfs.types import CommitInfo, CommitState
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.commits import CommitRow
+from pdk.pachyderm.values import Commit, CommitId, Repo
 from pdk.reconcile.changes import Changes
 
 
@@ -84,7 +85,7 @@ def subscribe_commit(
     """See `Pfs.subscribe_commit`."""
     with db.read() as conn:
         find_repo(conn, repo)
-        seen = find_commit(conn, after).id if after is not None else 0
+        seen = find_commit(conn, after).id if after is not None else CommitId(0)
     while True:
         version = changes.version
         with db.read() as conn:
@@ -94,7 +95,7 @@ def subscribe_commit(
             if branch and row.branch != branch:
                 continue
             try:
-                info = wait_commit(db, changes, commit_of(row), wanted, None, cancelled)
+                info = wait_commit(db, changes, row.handle, wanted, None, cancelled)
             except CommitNotFound:
                 continue
             if cancelled() or changes.closed:

@@ -3,7 +3,7 @@
 import re
 
 from pdk.pachyderm.errors import InvalidName
-from pdk.pachyderm.pfs.types import META, SPEC, USER
+from pdk.pachyderm.values import RepoType
 
 MAX_PROJECT_LENGTH = 51
 
@@ -34,5 +34,5 @@ def check_project_name(name: str) -> None:
 
 def check_repo_type(type_: str) -> None:
     """Raise InvalidName unless `type_` is one of the three repo types."""
-    if type_ not in (USER, META, SPEC):
-        raise InvalidName(f"repo type {type_!r} invalid: must be one of {USER}, {META}, {SPEC}")
+    if type_ not in list(RepoType):
+        raise InvalidName(f"repo type {type_!r} invalid: must be one of {', '.join(RepoType)}")

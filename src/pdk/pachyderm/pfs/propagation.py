@@ -7,12 +7,12 @@ provenance gets a new open AUTO commit that does. So a new head, a moved branch 
 from collections.abc import Callable, Iterable, Sequence
 
 from pdk.pachyderm.pfs import commits
-from pdk.pachyderm.pfs.infos import branch_of, commit_of
 from pdk.pachyderm.pfs.transaction import PfsTransaction
-from pdk.pachyderm.pfs.types import SPEC, NewCommit, OriginKind
+from pdk.pachyderm.pfs.types import NewCommit
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.branches import BranchRow
+from pdk.pachyderm.values import BranchId, OriginKind, RepoType
 
 OnPropagate = Callable[[PfsTransaction, Sequence[NewCommit]], None]
 
@@ -26,7 +26,7 @@ def propagate(tx: PfsTransaction, callbacks: Sequence[OnPropagate]) -> None:
             callback(tx, new_commits)
 
 
-def _propagate_branches(tx: PfsTransaction, changed: Iterable[int]) -> list[NewCommit]:
+def _propagate_branches(tx: PfsTransaction, changed: Iterable[BranchId]) -> list[NewCommit]:
     """Open what is called for on the changed branches and everything downstream, upstream ones first."""
     forced, tx.forced_branches = tx.forced_branches, set()
     opened = []
@@ -38,12 +38,13 @@ def _propagate_branches(tx: PfsTransaction, changed: Iterable[int]) -> list[NewC
     return opened
 
 
-def _affected(tx: PfsTransaction, changed: Iterable[int]) -> list[BranchRow]:
+def _affected(tx: PfsTransaction, changed: Iterable[BranchId]) -> list[BranchRow]:
     """Return the changed branches that still exist and all that come from them; a branch after its provenance."""
-    found: dict[int, BranchRow] = {}
+    found: dict[BranchId, BranchRow] = {}
     for branch_id in changed:
-        if branch_rows.exists(tx.conn, branch_id):
-            found[branch_id] = branch_rows.get_by_id(tx.conn, branch_id)
+        row = branch_rows.get_by_id(tx.conn, branch_id)
+        if row is not None:
+            found[branch_id] = row
             found.update((branch.id, branch) for branch in branch_rows.subvenance(tx.conn, branch_id))
     # What comes from X has X and all of X's provenance in its own, so the larger provenance comes later.
     return sorted(found.values(), key=lambda branch: (len(branch_rows.provenance(tx.conn, branch.id)), branch.id))
@@ -51,7 +52,7 @@ def _affected(tx: PfsTransaction, changed: Iterable[int]) -> list[BranchRow]:
 
 def _propagate(tx: PfsTransaction, branch: BranchRow, forced: bool) -> NewCommit | None:
     provenance = branch_rows.direct_provenance(tx.conn, branch.id)
-    if not provenance or (not forced and all(upstream.type == SPEC for upstream in provenance)):
+    if not provenance or (not forced and all(upstream.repo.type == RepoType.SPEC for upstream in provenance)):
         return None
     heads = [upstream.head_id for upstream in provenance if upstream.head_id is not None]
     head = commit_rows.get_by_id(tx.conn, branch.head_id) if branch.head_id is not None else None
@@ -64,5 +65,5 @@ def _propagate(tx: PfsTransaction, branch: BranchRow, forced: bool) -> NewCommit
         if present == set(heads) and not forced:
             return None
     row = commits.insert_commit(tx, branch, branch.head_id, OriginKind.AUTO, "", heads)
-    upstream = tuple(commit_of(commit_rows.get_by_id(tx.conn, head_id)) for head_id in heads)
-    return NewCommit(commit_of(row), branch_of(branch), OriginKind.AUTO, upstream)
+    upstream = tuple(commit_rows.get_by_id(tx.conn, head_id).handle for head_id in heads)
+    return NewCommit(row.handle, branch.handle, OriginKind.AUTO, upstream)

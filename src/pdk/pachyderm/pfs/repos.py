@@ -1,15 +1,17 @@
 """Create and delete projects and repos; mirrors `server_repo.go` and `server_project.go` of pachd."""
 
+from dataclasses import replace
+
 from pdk.pachyderm.errors import ProjectExists, ProjectNotEmpty, ProjectNotFound, RepoExists, RepoInUse
 from pdk.pachyderm.pfs.branches import check_unused
-from pdk.pachyderm.pfs.infos import commit_of, find_project, is_pipeline_repo, repo_of
+from pdk.pachyderm.pfs.infos import find_project, is_pipeline_repo
 from pdk.pachyderm.pfs.names import check_name, check_project_name, check_repo_type
 from pdk.pachyderm.pfs.transaction import PfsTransaction
-from pdk.pachyderm.pfs.types import META, SPEC, USER, Repo
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store import repos as repo_rows
 from pdk.pachyderm.store.repos import RepoRow
+from pdk.pachyderm.values import Repo, RepoId, RepoType
 
 
 def create_project(tx: PfsTransaction, name: str, description: str = "", update: bool = False) -> None:
@@ -30,7 +32,7 @@ def delete_project(tx: PfsTransaction, name: str, force: bool = False) -> None:
     find_project(tx.conn, name)
     rows = repo_rows.list_all(tx.conn, name)
     if rows and not force:
-        raise ProjectNotEmpty(name, ", ".join(str(repo_of(row)) for row in rows))
+        raise ProjectNotEmpty(name, ", ".join(str(row.repo) for row in rows))
     for row in rows:
         _delete(tx, row, force=True, inside=[other.id for other in rows])
     repo_rows.delete_project(tx.conn, name)
@@ -41,9 +43,9 @@ def create_repo(tx: PfsTransaction, repo: Repo, description: str = "", update: b
     check_name(repo.name)
     check_repo_type(repo.type)
     find_project(tx.conn, repo.project)
-    row = repo_rows.get(tx.conn, repo.project, repo.name, repo.type)
+    row = repo_rows.get(tx.conn, repo)
     if row is None:
-        repo_rows.insert(tx.conn, RepoRow(0, repo.project, repo.name, repo.type, description, tx.now))
+        repo_rows.insert(tx.conn, repo, description, tx.now)
     elif update:
         repo_rows.describe(tx.conn, row.id, description)
     else:
@@ -55,22 +57,22 @@ def delete_repo(tx: PfsTransaction, repo: Repo, force: bool = False, pipeline: b
 
     `pipeline`: the caller is deleting the pipeline the repo belongs to. Raises RepoInUse, BranchInUse (unless `force`).
     """
-    row = repo_rows.get(tx.conn, repo.project, repo.name, repo.type)
+    row = repo_rows.get(tx.conn, repo)
     if row is None:
         return False
     if is_pipeline_repo(tx.conn, repo) and not pipeline:
         raise RepoInUse("cannot delete a repo associated with a pipeline - delete the pipeline instead")
     rows = [row]
-    if repo.type == USER:
-        system = [repo_rows.get(tx.conn, repo.project, repo.name, type_) for type_ in (META, SPEC)]
+    if repo.type == RepoType.USER:
+        system = [repo_rows.get(tx.conn, replace(repo, type=type_)) for type_ in (RepoType.META, RepoType.SPEC)]
         rows = [*(other for other in system if other is not None), row]
     for each in rows:
         _delete(tx, each, force, [other.id for other in rows])
     return True
 
 
-def _delete(tx: PfsTransaction, row: RepoRow, force: bool, inside: list[int]) -> None:
+def _delete(tx: PfsTransaction, row: RepoRow, force: bool, inside: list[RepoId]) -> None:
     for branch in branch_rows.list_of_repo(tx.conn, row.id):
         check_unused(tx, branch, force, inside)
-    tx.settled += [commit_of(commit) for commit in commit_rows.list_of_repo(tx.conn, row.id)]
+    tx.settled += [commit.handle for commit in commit_rows.list_of_repo(tx.conn, row.id)]
     repo_rows.delete(tx.conn, row.id)

@@ -9,7 +9,7 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from pdk.base import clock
-from pdk.pachyderm.pfs.types import Commit
+from pdk.pachyderm.values import BranchId, Commit, CommitSetId
 from pdk.storage.filesets import FileSetStorage
 
 
@@ -24,8 +24,8 @@ class PfsTransaction:
 
     conn: sqlite3.Connection
     storage: FileSetStorage
-    set_id: str
+    set_id: CommitSetId
     now: str = field(default_factory=clock.rfc3339_now)
-    changed_branches: dict[int, None] = field(default_factory=dict)
-    forced_branches: set[int] = field(default_factory=set)
+    changed_branches: dict[BranchId, None] = field(default_factory=dict)
+    forced_branches: set[BranchId] = field(default_factory=set)
     settled: list[Commit] = field(default_factory=list)

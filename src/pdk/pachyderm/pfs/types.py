@@ -7,45 +7,11 @@ import datetime
 import enum
 from dataclasses import dataclass, field
 
+from pdk.pachyderm.values import Branch, Commit, OriginKind, Repo
+
 DEFAULT_PROJECT = "default"
-USER, META, SPEC = "user", "meta", "spec"
+# The datum tag of files a user puts.
 DEFAULT_DATUM = "default"
-"""The datum tag of files a user puts."""
-
-
-@dataclass(frozen=True, order=True)
-class Repo:
-    """A repo handle; printed `project/name` or `project/name.type`."""
-
-    project: str
-    name: str
-    type: str = USER
-
-    def __str__(self) -> str:
-        suffix = "" if self.type == USER else f".{self.type}"
-        return f"{self.project}/{self.name}{suffix}"
-
-
-@dataclass(frozen=True, order=True)
-class Branch:
-    """A branch handle; printed `project/repo@branch`."""
-
-    repo: Repo
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.repo}@{self.name}"
-
-
-@dataclass(frozen=True, order=True)
-class Commit:
-    """A commit that is known to exist: repo and id (= commit-set id = job id); printed `project/repo@id`."""
-
-    repo: Repo
-    id: str
-
-    def __str__(self) -> str:
-        return f"{self.repo}@{self.id}"
 
 
 @dataclass(frozen=True)
@@ -55,14 +21,6 @@ class CommitHandle:
     repo: Repo
     id: str = ""
     branch: str = ""
-
-
-class OriginKind(enum.IntEnum):
-    """Who made a commit."""
-
-    USER = 1
-    AUTO = 2
-    FSCK = 3
 
 
 class CommitState(enum.IntEnum):

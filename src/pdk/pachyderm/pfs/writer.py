@@ -10,7 +10,8 @@ from types import TracebackType
 from pdk.base.errors import InvalidArgument
 from pdk.pachyderm.pfs.files import Files
 from pdk.pachyderm.pfs.paths import check_file, check_writable
-from pdk.pachyderm.pfs.types import DEFAULT_DATUM, Commit
+from pdk.pachyderm.pfs.types import DEFAULT_DATUM
+from pdk.pachyderm.values import Commit
 from pdk.storage.writer import FileSetWriter
 
 MAX_DATUM_LENGTH = 1024

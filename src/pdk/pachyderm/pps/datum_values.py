@@ -5,9 +5,9 @@ import json
 import struct
 from collections.abc import Iterable
 
-from pdk.pachyderm.pfs.types import Commit, FileInfo, FileType, Repo
+from pdk.pachyderm.pfs.types import FileInfo, FileType
 from pdk.pachyderm.pps.types import Datum, DatumInput
-from pdk.pachyderm.values import DatumId
+from pdk.pachyderm.values import Commit, DatumId, Repo
 
 _HASH_BYTES = 32
 

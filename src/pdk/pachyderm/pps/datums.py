@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pdk.base.errors import FailedPrecondition
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.glob import Glob
-from pdk.pachyderm.pfs.types import Commit, FileInfo, Repo
+from pdk.pachyderm.pfs.types import FileInfo
 from pdk.pachyderm.pps.datum_values import make_datum
 from pdk.pachyderm.pps.types import Combination, CombinedInput, Datum, DatumInput, Input, PfsInput
-from pdk.pachyderm.values import DatumId, JobId
+from pdk.pachyderm.values import Commit, DatumId, JobId, Repo
 
 MAX_DATUMS = 100_000
 # The inputs of one datum, not yet ordered.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pdk.db.database import Database
 from pdk.pachyderm.pfs.engine import Pfs
-from pdk.pachyderm.pfs.types import Commit, CommitHandle, Repo
+from pdk.pachyderm.pfs.types import CommitHandle
 from pdk.pachyderm.pps.datums import DatumLister
 from pdk.pachyderm.pps.environment import Address
 from pdk.pachyderm.pps.errors import DatumNotRunning
@@ -25,6 +25,7 @@ from pdk.pachyderm.pps.secrets import Secrets
 from pdk.pachyderm.pps.types import Datum, Job, JobDetails, JobInfo, Json
 from pdk.pachyderm.pps.user_code import Surroundings
 from pdk.pachyderm.store.logs import LogFiles
+from pdk.pachyderm.values import Commit, Repo
 from pdk.process.child import Launcher, namespaces_available, reap_leftovers
 from pdk.reconcile.changes import Changes
 

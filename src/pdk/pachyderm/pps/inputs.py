@@ -10,9 +10,9 @@ from typing import Any
 
 from pdk.base.errors import Unimplemented
 from pdk.pachyderm.pfs.glob import Glob
-from pdk.pachyderm.pfs.types import USER, Branch, Repo
 from pdk.pachyderm.pps.errors import InvalidSpec
 from pdk.pachyderm.pps.types import Combination, CombinedInput, Input, Json, PfsInput
+from pdk.pachyderm.values import Branch, Repo, RepoType
 
 MAX_DEPTH = 16
 _KINDS = ("pfs", "join", "group", "cross", "union", "cron")
@@ -37,7 +37,12 @@ def with_input_defaults(node: Json, project: str) -> Json:
 
 def _pfs_defaults(pfs: Json, project: str) -> Json:
     result = dict(pfs)
-    for key, value in (("project", project), ("name", pfs.get("repo", "")), ("branch", "master"), ("repo_type", USER)):
+    for key, value in (
+        ("project", project),
+        ("name", pfs.get("repo", "")),
+        ("branch", "master"),
+        ("repo_type", RepoType.USER),
+    ):
         result[key] = pfs.get(key) or value
     if pfs.get("glob"):
         result["glob"] = Glob(pfs["glob"]).pattern

@@ -3,7 +3,6 @@
 import sqlite3
 
 from pdk.base.clock import from_rfc3339
-from pdk.pachyderm.pfs.types import Commit
 from pdk.pachyderm.pps.datum_values import file_infos, inputs_from_json
 from pdk.pachyderm.pps.spec import parse_spec
 from pdk.pachyderm.pps.types import (
@@ -18,7 +17,7 @@ from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store.datums import DatumRow
 from pdk.pachyderm.store.jobs import JobRow
 from pdk.pachyderm.store.pipelines import PipelineRow
-from pdk.pachyderm.values import JobState, PipelineState, ProcessStats
+from pdk.pachyderm.values import Commit, JobState, PipelineState, ProcessStats
 
 NOTHING_TO_RUN = "nothing to run: no transform.cmd"
 

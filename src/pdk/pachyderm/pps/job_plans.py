@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pdk.base.clock import rfc3339_now
 from pdk.db.database import Database
 from pdk.pachyderm.pfs.engine import Pfs
-from pdk.pachyderm.pfs.types import SPEC, CommitInfo
+from pdk.pachyderm.pfs.types import CommitInfo
 from pdk.pachyderm.pps.datum_values import inputs_to_json
 from pdk.pachyderm.pps.datums import DatumLister, Plan, plan
 from pdk.pachyderm.pps.inputs import pfs_inputs
@@ -19,7 +19,7 @@ from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store.datums import NewDatum
 from pdk.pachyderm.store.jobs import JobRow
-from pdk.pachyderm.values import DatumId, DatumState, JobId, JobState
+from pdk.pachyderm.values import DatumId, DatumState, JobId, JobState, RepoType
 
 CAUSE = "; cause: "
 _DONE = (DatumState.SUCCESS, DatumState.SKIPPED)
@@ -84,7 +84,7 @@ def unrunnable(spec: PipelineSpec, failed: Sequence[CommitInfo]) -> str:
 
     The cause is handed on from pipeline to pipeline, so the last one of a chain still names the first.
     """
-    repos = {info.commit.repo for info in failed if info.commit.repo.type != SPEC}
+    repos = {info.commit.repo for info in failed if info.commit.repo.type != RepoType.SPEC}
     names = sorted({leaf.name for leaf in pfs_inputs(spec.input) if leaf.branch.repo in repos})
     error = failed[0].error
     cause = error.partition(CAUSE)[2] or error

@@ -23,7 +23,7 @@ from pdk.base.clock import from_rfc3339, now
 from pdk.base.errors import NotFound, PdkError
 from pdk.db.database import Database
 from pdk.pachyderm.pfs.engine import Pfs
-from pdk.pachyderm.pfs.types import Commit, CommitInfo
+from pdk.pachyderm.pfs.types import CommitInfo
 from pdk.pachyderm.pps.datum_runs import DatumRuns, failure_reason
 from pdk.pachyderm.pps.job_infos import NOTHING_TO_RUN, datum_of, job_of, pipeline_info
 from pdk.pachyderm.pps.job_plans import JobPlans, unrunnable
@@ -38,7 +38,7 @@ from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as pipeline_rows
 from pdk.pachyderm.store.datums import DatumRow
 from pdk.pachyderm.store.jobs import JobRow
-from pdk.pachyderm.values import NO_DATUM, DatumId, DatumState, JobId, JobState
+from pdk.pachyderm.values import NO_DATUM, Commit, CommitSetId, DatumId, DatumState, JobId, JobState
 from pdk.reconcile.loop import Reconciler
 
 MAX_REASON = 4000
@@ -366,7 +366,7 @@ class _Run:
 def _job(key: str) -> Job:
     pipeline, _, job_id = key.partition("@")
     project, _, name = pipeline.partition("/")
-    return Job(Pipeline(project, name), JobId(job_id))
+    return Job(Pipeline(project, name), JobId(CommitSetId(job_id)))
 
 
 def _bounded(reason: str) -> str:

@@ -13,7 +13,7 @@ from pdk.db.database import Database
 from pdk.pachyderm.pfs import commits
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.transaction import PfsTransaction
-from pdk.pachyderm.pfs.types import USER, Commit, CommitState, NewCommit
+from pdk.pachyderm.pfs.types import CommitState, NewCommit
 from pdk.pachyderm.pps.errors import DatumNotFound, JobNotFound, PipelineNotFound
 from pdk.pachyderm.pps.job_infos import datum_info, job_info, job_of
 from pdk.pachyderm.pps.logs import Logs
@@ -23,7 +23,7 @@ from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as pipeline_rows
 from pdk.pachyderm.store.jobs import JobRow
-from pdk.pachyderm.values import DatumId, DatumState, JobId, JobState
+from pdk.pachyderm.values import Commit, CommitSetId, DatumId, DatumState, JobId, JobState, RepoType
 from pdk.reconcile.changes import Changes
 
 DEFAULT_STOP_REASON = "job stopped"
@@ -58,7 +58,7 @@ class Jobs:
         for new in new_commits:
             repo = new.commit.repo
             job = Job(Pipeline(repo.project, repo.name), JobId(new.commit.id))
-            row = pipeline_rows.get(tx.conn, job.pipeline.key) if repo.type == USER else None
+            row = pipeline_rows.get(tx.conn, job.pipeline.key) if repo.type == RepoType.USER else None
             if row is None or row.stopped or new.branch.name != row.effective_spec["output_branch"]:
                 continue
             if job_rows.get(tx.conn, job.key) is None:
@@ -180,18 +180,20 @@ class Jobs:
         wanted = set(input_commits)
         return [row for row in rows if wanted <= set(self._pfs.provenance(job_of(row).output_commit))]
 
-    def job_set(self, set_id: str) -> list[JobInfo]:
+    def job_set(self, set_id: CommitSetId) -> list[JobInfo]:
         """Describe the jobs with this id, upstream ones first; none when there is no such job."""
         with self._db.read() as conn:
             return [job_info(row) for row in job_rows.list_of_set(conn, set_id)]
 
-    def wait_job_set(self, set_id: str, cancelled: Callable[[], bool] = lambda: False) -> Iterator[JobInfo]:
+    def wait_job_set(self, set_id: CommitSetId, cancelled: Callable[[], bool] = lambda: False) -> Iterator[JobInfo]:
         """Yield the jobs of a set as each ends, once every commit of the set they read is FINISHED."""
         jobs = [info.job for info in self.job_set(set_id)]
         if not jobs:
             return
         for commit in self._pfs.commit_set(set_id):
-            if commit.commit.repo.type == USER and commit.commit.repo not in {job.pipeline.output_repo for job in jobs}:
+            if commit.commit.repo.type == RepoType.USER and commit.commit.repo not in {
+                job.pipeline.output_repo for job in jobs
+            }:
                 self._pfs.wait_commit(commit.commit, CommitState.FINISHED, cancelled=cancelled)
         for job in jobs:
             if cancelled():

@@ -17,7 +17,6 @@ from pdk.pachyderm.errors import BranchNotFound, RepoExists, RepoNotFound
 from pdk.pachyderm.pfs import branches, commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.transaction import PfsTransaction
-from pdk.pachyderm.pfs.types import Branch
 from pdk.pachyderm.pps import inputs
 from pdk.pachyderm.pps.errors import PipelineExists, PipelineNotFound
 from pdk.pachyderm.pps.job_infos import pipeline_info, pipeline_of
@@ -30,7 +29,7 @@ from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as rows
 from pdk.pachyderm.store.pipelines import PipelineRow
-from pdk.pachyderm.values import NO_JOB, JobId
+from pdk.pachyderm.values import NO_JOB, Branch, CommitSetId, JobId
 from pdk.reconcile.changes import Changes
 
 MASTER = "master"
@@ -113,7 +112,7 @@ class Pipelines:
 
     @staticmethod
     def _insert(
-        tx: PfsTransaction, request: ParsedRequest, user_json: str, previous: PipelineRow | None, spec_commit: str, reprocess: bool
+        tx: PfsTransaction, request: ParsedRequest, user_json: str, previous: PipelineRow | None, spec_commit: CommitSetId, reprocess: bool
     ) -> None:  # fmt: skip
         pipeline, moment = request.spec.pipeline, rfc3339_now()
         salt = request.salt or (previous.salt if previous is not None and not reprocess else new_id())

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pdk.pachyderm.pfs.types import Branch, Commit, FileInfo, Repo
+from pdk.pachyderm.pfs.types import FileInfo
 from pdk.pachyderm.values import (
     NO_DATUM,
     NO_JOB,
+    Branch,
+    Commit,
     DatumId,
     DatumState,
     JobId,
@@ -21,6 +23,7 @@ from pdk.pachyderm.values import (
     PipelineKey,
     PipelineState,
     ProcessStats,
+    Repo,
 )
 
 # A JSON object as the standard library decodes it.

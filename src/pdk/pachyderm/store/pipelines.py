@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pdk.db import rows
-from pdk.pachyderm.values import PipelineKey
+from pdk.pachyderm.values import CommitSetId, PipelineKey
 
 _KEY = "project = ? AND name = ?"
 
@@ -17,7 +17,7 @@ class PipelineRow:
     project: str
     name: str
     version: int
-    spec_commit: str
+    spec_commit: CommitSetId
     created: str
     updated: str
     stopped: bool

@@ -3,6 +3,9 @@
 import sqlite3
 from dataclasses import dataclass
 
+from pdk.db import rows
+from pdk.pachyderm.values import Repo, RepoId
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectRow:
@@ -17,10 +20,8 @@ class ProjectRow:
 class RepoRow:
     """One row of `repos`; `created` is RFC 3339 text."""
 
-    id: int
-    project: str
-    name: str
-    type: str
+    id: RepoId
+    repo: Repo
     description: str
     created: str
 
@@ -31,23 +32,22 @@ _REPO = "SELECT id, project, name, type, description, created FROM repos"
 
 def get_project(conn: sqlite3.Connection, name: str) -> ProjectRow | None:
     """Return the project, or None."""
-    row = conn.execute(f"{_PROJECT} WHERE name = ?", (name,)).fetchone()
-    return ProjectRow(*row) if row else None
+    return rows.fetch_one(conn, ProjectRow, f"{_PROJECT} WHERE name = ?", name)
 
 
 def list_projects(conn: sqlite3.Connection) -> list[ProjectRow]:
     """Return all projects in order of creation."""
-    return [ProjectRow(*row) for row in conn.execute(f"{_PROJECT} ORDER BY id")]
+    return rows.fetch(conn, ProjectRow, f"{_PROJECT} ORDER BY id")
 
 
 def insert_project(conn: sqlite3.Connection, name: str, description: str, created: str) -> None:
     """Add a project; sqlite3.IntegrityError when the name is taken."""
-    conn.execute("INSERT INTO projects (name, description, created) VALUES (?, ?, ?)", (name, description, created))
+    rows.insert(conn, "projects", {"name": name, "description": description, "created": created})
 
 
 def describe_project(conn: sqlite3.Connection, name: str, description: str) -> None:
     """Set a project's description."""
-    conn.execute("UPDATE projects SET description = ? WHERE name = ?", (description, name))
+    rows.update(conn, "projects", ("name", name), {"description": description})
 
 
 def delete_project(conn: sqlite3.Connection, name: str) -> None:
@@ -55,36 +55,30 @@ def delete_project(conn: sqlite3.Connection, name: str) -> None:
     conn.execute("DELETE FROM projects WHERE name = ?", (name,))
 
 
-def get(conn: sqlite3.Connection, project: str, name: str, type_: str) -> RepoRow | None:
+def get(conn: sqlite3.Connection, repo: Repo) -> RepoRow | None:
     """Return the repo, or None."""
-    row = conn.execute(f"{_REPO} WHERE project = ? AND name = ? AND type = ?", (project, name, type_)).fetchone()
-    return RepoRow(*row) if row else None
+    query = f"{_REPO} WHERE project = ? AND name = ? AND type = ?"
+    return rows.fetch_one(conn, RepoRow, query, repo.project, repo.name, repo.type)
 
 
 def list_all(conn: sqlite3.Connection, project: str = "", type_: str = "") -> list[RepoRow]:
     """Return repos, newest first; an empty project or type means every one."""
-    rows = conn.execute(
-        f"{_REPO} WHERE (? = '' OR project = ?) AND (? = '' OR type = ?) ORDER BY id DESC",
-        (project, project, type_, type_),
-    )
-    return [RepoRow(*row) for row in rows]
+    query = f"{_REPO} WHERE (? = '' OR project = ?) AND (? = '' OR type = ?) ORDER BY id DESC"
+    return rows.fetch(conn, RepoRow, query, project, project, type_, type_)
 
 
-def insert(conn: sqlite3.Connection, row: RepoRow) -> int:
-    """Add a repo (its `id` is ignored) and return its row id."""
-    cursor = conn.execute(
-        "INSERT INTO repos (project, name, type, description, created) VALUES (?, ?, ?, ?, ?)",
-        (row.project, row.name, row.type, row.description, row.created),
-    )
-    return int(cursor.lastrowid or 0)
+def insert(conn: sqlite3.Connection, repo: Repo, description: str, created: str) -> RepoId:
+    """Add a repo; sqlite3.IntegrityError when the name is taken."""
+    values = {"project": repo.project, "name": repo.name, "type": repo.type}
+    return RepoId(rows.insert(conn, "repos", {**values, "description": description, "created": created}))
 
 
-def describe(conn: sqlite3.Connection, repo_id: int, description: str) -> None:
+def describe(conn: sqlite3.Connection, repo_id: RepoId, description: str) -> None:
     """Set a repo's description."""
-    conn.execute("UPDATE repos SET description = ? WHERE id = ?", (description, repo_id))
+    rows.update(conn, "repos", ("id", repo_id), {"description": description})
 
 
-def delete(conn: sqlite3.Connection, repo_id: int) -> None:
+def delete(conn: sqlite3.Connection, repo_id: RepoId) -> None:
     """Remove a repo with its branches and commits, which nothing outside the repo may have as parent or head."""
     conn.execute("DELETE FROM branches WHERE repo_id = ?", (repo_id,))
     conn.execute("UPDATE commits SET parent_id = NULL WHERE repo_id = ?", (repo_id,))

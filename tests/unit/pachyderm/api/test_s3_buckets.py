@@ -2,7 +2,8 @@ import pytest
 
 from pdk.base.errors import NotFound
 from pdk.pachyderm.api.s3_buckets import bucket_handle
-from pdk.pachyderm.pfs.types import CommitHandle, Repo
+from pdk.pachyderm.pfs.types import CommitHandle
+from pdk.pachyderm.values import Repo
 
 ID = "0123456789ab4def0123456789abcdef"
 

@@ -3,8 +3,9 @@ import pytest
 from pdk.db.database import Database
 from pdk.pachyderm.pfs import branches, commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
-from pdk.pachyderm.pfs.types import Branch, CommitHandle, Repo
+from pdk.pachyderm.pfs.types import CommitHandle
 from pdk.pachyderm.store.pfs_schema import MIGRATIONS
+from pdk.pachyderm.values import Branch, Repo
 from pdk.reconcile.changes import Changes
 from pdk.storage.filesets import FileSetStorage
 

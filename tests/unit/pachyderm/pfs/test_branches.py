@@ -9,7 +9,8 @@ from pdk.pachyderm.errors import (
     RepoNotFound,
 )
 from pdk.pachyderm.pfs import branches
-from pdk.pachyderm.pfs.types import Branch, Commit, CommitState, OriginKind, Repo
+from pdk.pachyderm.pfs.types import CommitState
+from pdk.pachyderm.values import Branch, Commit, OriginKind, Repo
 
 
 def test_a_new_branch_has_an_empty_finished_auto_head(pfs, do):

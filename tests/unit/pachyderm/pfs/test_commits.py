@@ -17,7 +17,8 @@ from pdk.pachyderm.errors import (
     RepoNotFound,
 )
 from pdk.pachyderm.pfs import branches, commit_sets, commits, propagation, repos
-from pdk.pachyderm.pfs.types import Branch, Commit, CommitState, OriginKind, Repo
+from pdk.pachyderm.pfs.types import CommitState
+from pdk.pachyderm.values import Branch, Commit, OriginKind, Repo
 
 
 @pytest.fixture

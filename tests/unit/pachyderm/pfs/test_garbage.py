@@ -1,7 +1,8 @@
 import time
 
 from pdk.pachyderm.pfs.garbage import garbage_collector
-from pdk.pachyderm.pfs.types import CommitHandle, Repo
+from pdk.pachyderm.pfs.types import CommitHandle
+from pdk.pachyderm.values import Repo
 
 
 def test_the_loop_collects_when_it_starts(pfs, do):

@@ -2,7 +2,8 @@ import pytest
 
 from pdk.base.errors import InvalidArgument
 from pdk.pachyderm.errors import BranchNotFound, CommitNotFound, RepoNotFound
-from pdk.pachyderm.pfs.types import CommitHandle, Repo
+from pdk.pachyderm.pfs.types import CommitHandle
+from pdk.pachyderm.values import Repo
 
 
 @pytest.fixture

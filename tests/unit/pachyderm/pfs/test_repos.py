@@ -11,7 +11,7 @@ from pdk.pachyderm.errors import (
     RepoNotFound,
 )
 from pdk.pachyderm.pfs import branches, repos
-from pdk.pachyderm.pfs.types import Branch, Repo
+from pdk.pachyderm.values import Branch, Repo
 
 
 def test_the_default_project_is_there_from_the_start(pfs):

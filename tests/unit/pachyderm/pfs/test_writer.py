@@ -11,7 +11,8 @@ from pdk.pachyderm.errors import (
     RepoNotFound,
 )
 from pdk.pachyderm.pfs import commit_sets, repos
-from pdk.pachyderm.pfs.types import CommitHandle, Repo
+from pdk.pachyderm.pfs.types import CommitHandle
+from pdk.pachyderm.values import Repo
 
 A = Repo("default", "a")
 

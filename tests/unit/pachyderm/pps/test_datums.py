@@ -5,11 +5,12 @@ import struct
 import pytest
 
 from pdk.pachyderm.pfs.glob import Glob
-from pdk.pachyderm.pfs.types import Commit, FileInfo, FileType, Repo
+from pdk.pachyderm.pfs.types import FileInfo, FileType
 from pdk.pachyderm.pps import datums
 from pdk.pachyderm.pps.datum_values import inputs_from_json, inputs_to_json, make_datum
 from pdk.pachyderm.pps.datums import DatumLister, TooManyDatums, plan
 from pdk.pachyderm.pps.inputs import parse_input, with_input_defaults
+from pdk.pachyderm.values import Commit, Repo
 
 
 class Files:

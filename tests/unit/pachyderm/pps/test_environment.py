@@ -1,12 +1,11 @@
 import datetime
 
-from pdk.pachyderm.pfs.types import Commit, Repo
 from pdk.pachyderm.pps import environment
 from pdk.pachyderm.pps.datum_values import make_datum
 from pdk.pachyderm.pps.environment import Address, Layout
 from pdk.pachyderm.pps.spec import parse_request
 from pdk.pachyderm.pps.types import DatumInput, Job, Pipeline, PipelineInfo
-from pdk.pachyderm.values import JobState, PipelineState
+from pdk.pachyderm.values import Commit, JobState, PipelineState, Repo
 
 LAYOUT = Layout("/pfs", "/scratch/home", "/scratch/tmp")
 PIPELINE = Pipeline("q", "train")

@@ -1,9 +1,9 @@
 import pytest
 
-from pdk.pachyderm.pfs.types import Branch, Repo
 from pdk.pachyderm.pps import inputs
 from pdk.pachyderm.pps.errors import InvalidSpec
 from pdk.pachyderm.pps.types import Combination, CombinedInput
+from pdk.pachyderm.values import Branch, Repo
 
 
 def pfs(repo, **options):

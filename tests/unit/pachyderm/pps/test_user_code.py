@@ -10,7 +10,6 @@ import pytest
 
 from pdk.base.errors import FailedPrecondition
 from pdk.db.database import Database
-from pdk.pachyderm.pfs.types import Commit, Repo
 from pdk.pachyderm.pps.datum_values import make_datum
 from pdk.pachyderm.pps.environment import Address
 from pdk.pachyderm.pps.images import ImageMap, ImageTarget
@@ -30,7 +29,7 @@ from pdk.pachyderm.pps.user_code import (
     exit_text,
 )
 from pdk.pachyderm.store.pps_schema import MIGRATIONS
-from pdk.pachyderm.values import JobState, PipelineState
+from pdk.pachyderm.values import Commit, JobState, PipelineState, Repo
 from pdk.process.child import SubprocessLauncher, namespaces_available
 from pdk.process.tree import find_marked
 

@@ -4,9 +4,9 @@ import pytest
 
 from pdk.db.database import Database
 from pdk.pachyderm.store import branches, commits, repos
-from pdk.pachyderm.store.commits import CommitRow
+from pdk.pachyderm.store.branches import BranchRow
 from pdk.pachyderm.store.pfs_schema import MIGRATIONS
-from pdk.pachyderm.store.repos import RepoRow
+from pdk.pachyderm.values import OriginKind, Repo
 
 NOW = "2024-01-01T00:00:00.000000Z"
 
@@ -21,12 +21,12 @@ def conn(tmp_path):
 
 
 def repo(conn, name, type_="user"):
-    return repos.insert(conn, RepoRow(0, "default", name, type_, "", NOW))
+    return repos.insert(conn, Repo("default", name, type_), "", NOW)
 
 
 def commit(conn, repo_id, set_id, parent_id=None):
-    row = CommitRow(0, repo_id, "", "", "", set_id, "master", 1, parent_id, "", "", NOW, None, None, None, 0)
-    return commits.insert(conn, row)
+    branch = BranchRow(0, repo_id, Repo("", ""), "master", None)
+    return commits.insert(conn, branch, set_id, OriginKind.USER, parent_id, "", NOW)
 
 
 def test_names_are_taken_once(conn):
@@ -67,15 +67,15 @@ def test_provenance_is_followed_to_its_end_and_across_diamonds(conn):
     commits.add_provenance(conn, rows["b"], [rows["a"]])
     commits.add_provenance(conn, rows["c"], [rows["a"]])
     commits.add_provenance(conn, rows["d"], [rows["c"], rows["b"]])
-    assert [row.repo for row in commits.direct_provenance(conn, rows["d"])] == ["c", "b"]
-    assert [row.repo for row in commits.provenance(conn, rows["d"])] == ["a", "b", "c"]
-    assert [row.repo for row in commits.subvenance(conn, rows["a"])] == ["b", "c", "d"]
+    assert [row.repo.name for row in commits.direct_provenance(conn, rows["d"])] == ["c", "b"]
+    assert [row.repo.name for row in commits.provenance(conn, rows["d"])] == ["a", "b", "c"]
+    assert [row.repo.name for row in commits.subvenance(conn, rows["a"])] == ["b", "c", "d"]
     other = commit(conn, names["d"], "s2")
     commits.add_provenance(conn, other, [rows["b"]])
     assert commits.provenance_of_set(conn, "s2", names["a"]).set_id == "s1"
     assert commits.provenance_of_set(conn, "s2", names["c"]) is None
     commits.delete(conn, rows["b"])
-    assert [row.repo for row in commits.provenance(conn, rows["d"])] == ["a", "c"]
+    assert [row.repo.name for row in commits.provenance(conn, rows["d"])] == ["a", "c"]
 
 
 def test_deleting_a_repo_takes_its_rows_and_ties(conn):
@@ -90,7 +90,7 @@ def test_deleting_a_repo_takes_its_rows_and_ties(conn):
     repos.delete(conn, a)
     assert commits.direct_provenance(conn, downstream) == []
     assert branches.direct_provenance(conn, branch_b) == []
-    assert [row.repo for row in commits.list_all(conn)] == ["b"]
+    assert [row.repo.name for row in commits.list_all(conn)] == ["b"]
 
 
 def test_sets_are_listed_by_their_newest_commit(conn):
