@@ -9,7 +9,7 @@ import enum
 import functools
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -37,11 +37,35 @@ def decoders(kind: type) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
 
 
 def _decoder(hint: Any) -> Callable[[Any], Any] | None:
-    if get_origin(hint) in (Union, UnionType):
-        hint = next(each for each in get_args(hint) if each is not type(None))
+    hint = _without_none(hint)
     if hint is bool or is_dataclass(hint) or (isinstance(hint, type) and issubclass(hint, enum.Enum)):
         return hint  # type: ignore[return-value]
     return json.loads if get_origin(hint) in (dict, list) else None
+
+
+def _without_none(hint: Any) -> Any:
+    if get_origin(hint) in (Union, UnionType):
+        return next(each for each in get_args(hint) if each is not type(None))
+    return hint
+
+
+def from_json(kind: type[T], text: str) -> T:
+    """Return a dataclass from the JSON of its fields, as `dataclasses.asdict` gives them.
+
+    Enums, tuples and dataclasses inside it come back as such; a field that an older text does not have is the default.
+    """
+    built: T = _built(kind, json.loads(text))
+    return built
+
+
+def _built(hint: Any, value: Any) -> Any:
+    hint = _without_none(hint)
+    if value is not None and is_dataclass(hint):
+        hints = get_type_hints(hint)
+        return hint(**{name: _built(hints[name], each) for name, each in value.items()})  # type: ignore[operator]
+    if value is not None and isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return hint(value)
+    return tuple(value) if get_origin(hint) is tuple else value
 
 
 def to_json(value: Any) -> str:
@@ -55,6 +79,14 @@ def insert(conn: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> i
     marks = ", ".join("?" * len(values))
     cursor = conn.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", [_column(v) for v in values.values()])
     return int(cursor.lastrowid or 0)
+
+
+def upsert(conn: sqlite3.Connection, table: str, key: Sequence[str], values: Mapping[str, Any]) -> None:
+    """Insert one row, or set the columns of the one that has the same values in the columns of `key`."""
+    names, marks = ", ".join(values), ", ".join("?" * len(values))
+    changes = ", ".join(f"{name} = excluded.{name}" for name in values if name not in key)
+    query = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    conn.execute(query, [_column(v) for v in values.values()])
 
 
 def update(conn: sqlite3.Connection, table: str, key: tuple[str, Any], values: Mapping[str, Any]) -> None:

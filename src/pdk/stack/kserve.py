@@ -11,8 +11,8 @@ from pdk.kserve.ingress.server import Ingress
 from pdk.kserve.kinds.initial_objects import NAMESPACES, install_initial_objects
 from pdk.kserve.kinds.registry import serving_resources
 from pdk.kserve.predictor import revisions
-from pdk.kserve.predictor.routes import Routes
-from pdk.kserve.predictor.settings import Limits, PredictorSettings, S3Defaults
+from pdk.kserve.predictor.routes import ServiceRoutes
+from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings, S3Defaults
 from pdk.kubernetes.api.kubeconfig import write_kubeconfig
 from pdk.kubernetes.api.pki import make_tls_files, write_private
 from pdk.kubernetes.api.server import KubernetesApi
@@ -36,7 +36,7 @@ class KServe:
         store, logs, routes = (
             ObjectStore(self._db, Changes(), serving_resources()),
             PodLogs(data / "pod-logs"),
-            Routes(),
+            ServiceRoutes(),
         )
         self._ingress = Ingress(routes, settings.host, settings.ingress_port)
         self._controller = KServeController(
@@ -81,7 +81,7 @@ def predictor_settings(settings: Settings, data: Path, environment: Mapping[str,
         temp=temp,
         # Models named s3:// without a secret are this stack's own; a secret or service account says otherwise.
         s3=S3Defaults(f"http://{settings.host}:{settings.s3_port}", "pachyderm", "pachyderm"),
-        limits=Limits(load_timeout=settings.load_timeout_seconds),
+        limits=ModelLimits(load_timeout=settings.load_timeout_seconds),
     )
 
 

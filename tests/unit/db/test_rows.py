@@ -1,6 +1,6 @@
 import enum
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pytest
 
@@ -86,3 +86,29 @@ def test_no_row_is_none_and_an_unknown_enum_value_is_refused(conn):
 def test_nan_has_no_json():
     with pytest.raises(ValueError, match="JSON"):
         rows.to_json({"x": float("nan")})
+
+
+@dataclass(frozen=True)
+class Part:
+    colour: Colour
+    sizes: tuple[int, ...] = ()
+    inner: "Part | None" = None
+
+
+def test_a_dataclass_comes_back_from_json():
+    part = Part(Colour.RED, (1, 2), Part(Colour.BLUE))
+    found = rows.from_json(Part, rows.to_json(asdict(part)))
+    assert found == part
+    assert found.inner.colour is Colour.BLUE
+    assert rows.from_json(Part, '{"colour": "red"}') == Part(Colour.RED)
+
+
+def test_an_upsert_inserts_or_sets_all_other_columns(conn):
+    conn.execute("CREATE UNIQUE INDEX things_name ON things (name, other)")
+    rows.upsert(conn, "things", ("name", "other"), {"name": "a", "other": Colour.RED, "parts": ["x"]})
+    rows.upsert(conn, "things", ("name", "other"), {"name": "a", "other": Colour.BLUE, "parts": ["x"]})
+    rows.upsert(conn, "things", ("name", "other"), {"name": "a", "other": Colour.BLUE, "parts": ["y"]})
+    assert [tuple(row) for row in conn.execute("SELECT other, parts FROM things")] == [
+        ("red", '["x"]'),
+        ("blue", '["y"]'),
+    ]

@@ -8,15 +8,16 @@ import threading
 from dataclasses import dataclass
 
 from pdk.db.database import Database
-from pdk.kserve.controller.inference_services import INFERENCE_SERVICES, InferenceServices
+from pdk.kserve.controller.inference_services import InferenceServices
+from pdk.kserve.controller.publishing import INFERENCE_SERVICES
 from pdk.kserve.predictor.lifecycle import Lifecycle
+from pdk.kserve.predictor.node import Node
 from pdk.kserve.predictor.revisions import Revisions
-from pdk.kserve.predictor.routes import Routes
+from pdk.kserve.predictor.routes import ServiceRoutes
 from pdk.kserve.predictor.settings import PredictorSettings
 from pdk.kubernetes.errors import Expired
 from pdk.kubernetes.store.objects import ObjectStore
 from pdk.kubernetes.store.pod_logs import PodLogs
-from pdk.process.child import Launcher
 from pdk.reconcile.loop import Reconciler
 
 logger = logging.getLogger(__name__)
@@ -39,16 +40,15 @@ class KServeController:
         db: Database,
         store: ObjectStore,
         logs: PodLogs,
-        routes: Routes,
+        routes: ServiceRoutes,
         predictor: PredictorSettings,
         settings: ControllerSettings | None = None,
-        launcher: Launcher | None = None,
     ) -> None:
         """`db` is the one `store` uses, opened with the migrations of `store.revisions` too."""
         self._store = store
         self._settings = settings or ControllerSettings()
         revisions = Revisions(db)
-        self.lifecycle = Lifecycle(store, revisions, logs, routes, predictor, launcher)
+        self.lifecycle = Lifecycle(Node(store, revisions, logs, routes, predictor))
         self._services = InferenceServices(store, revisions, self.lifecycle, routes, self._settings.domain)
         self._loop = Reconciler(
             "inferenceservice",

@@ -4,25 +4,31 @@ Knative (the default; the old name is Serverless): `<name>.<namespace>.<domain>`
 `<name>-<namespace>.<domain>`. The mode only changes what the status looks like: revisions are run in the same way.
 """
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
-KNATIVE, STANDARD = "Knative", "Standard"
-MODES = {
-    "Serverless": KNATIVE,
-    KNATIVE: KNATIVE,
-    "RawDeployment": STANDARD,
-    STANDARD: STANDARD,
-}
 
 
-def deployment_mode(isvc: Mapping[str, Any]) -> str:
-    """Return the mode in force: what the status says, else the annotation, else Knative; ModelMesh counts as Knative."""
-    settled = (isvc.get("status") or {}).get("deploymentMode")
-    asked = (isvc["metadata"].get("annotations") or {}).get(MODE_ANNOTATION)
-    return MODES.get(settled or asked or KNATIVE, KNATIVE)
+class DeploymentMode(enum.StrEnum):
+    """`status.deploymentMode`."""
+
+    KNATIVE = "Knative"
+    STANDARD = "Standard"
+
+
+# Every name of a mode but Knative's own.
+STANDARD_NAMES = frozenset({"RawDeployment", "Standard"})
+
+
+def deployment_mode(settled: str | None, annotations: Mapping[str, str]) -> DeploymentMode:
+    """Return the mode in force: what the status says (`settled`), else the annotation, else Knative.
+
+    ModelMesh, which is not offered, counts as Knative.
+    """
+    name = settled or annotations.get(MODE_ANNOTATION)
+    return DeploymentMode.STANDARD if name in STANDARD_NAMES else DeploymentMode.KNATIVE
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Addresses:
     namespace: str
     name: str
     domain: str
-    mode: str = KNATIVE
+    mode: DeploymentMode = DeploymentMode.KNATIVE
 
     @property
     def host(self) -> str:
@@ -47,7 +53,7 @@ class Addresses:
     @property
     def internal_host(self) -> str:
         """The host of `status.address.url`."""
-        name = self.name if self.mode == KNATIVE else f"{self.name}-predictor"
+        name = self.name if self.mode is DeploymentMode.KNATIVE else f"{self.name}-predictor"
         return f"{name}.{self.namespace}.svc.cluster.local"
 
     @property
@@ -61,5 +67,5 @@ class Addresses:
         return tuple(dict.fromkeys(host.lower() for host in (self.host, *dotted, *bare, *dashed)))
 
     def _host(self, name: str) -> str:
-        joint = "." if self.mode == KNATIVE else "-"
+        joint = "." if self.mode is DeploymentMode.KNATIVE else "-"
         return f"{name}{joint}{self.namespace}.{self.domain}"

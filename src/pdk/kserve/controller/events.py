@@ -3,6 +3,7 @@
 The same event again raises the count of the first one, as client-go's recorder does.
 """
 
+import enum
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +12,16 @@ from pdk.kubernetes.errors import ObjectForbidden, ObjectNotFound
 from pdk.kubernetes.store.metadata import timestamp
 from pdk.kubernetes.store.objects import ObjectStore
 
-NORMAL, WARNING = "Normal", "Warning"
 COMPONENT = "v1beta1Controllers"
+# Characters of a message; kube-apiserver refuses longer ones.
 MAX_MESSAGE = 1024
+
+
+class EventType(enum.StrEnum):
+    """`type` of an Event."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
 
 
 class EventRecorder:
@@ -22,7 +30,7 @@ class EventRecorder:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def record(self, about: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
+    def record(self, about: Mapping[str, Any], kind: EventType, reason: str, message: str) -> None:
         """Write an event; quietly not, when the namespace is going away with everything in it."""
         metadata, now = about["metadata"], timestamp()
         text = message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 3] + "..."

@@ -1,177 +1,192 @@
 """`status` of an InferenceService, derived from its revisions: conditions, URLs, traffic, modelStatus.
 
-Called by the reconciler after each pass. Mirrors what KServe's controller copies from a Knative Service (or, in Standard
+Called after each pass. Mirrors what KServe's controller copies from a Knative Service (or, in Standard
 mode, from a Deployment): while the newest revision fails, Ready is False although an older one goes on serving.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pdk.base import clock
-from pdk.kserve.controller.deployment_mode import KNATIVE
-from pdk.kserve.controller.view import View
+from pdk.kserve.controller.deployment_mode import DeploymentMode
+from pdk.kserve.controller.plan import STEPS, RolloutPlan
+from pdk.kserve.controller.wire import (
+    Condition,
+    ConditionReason,
+    ConditionStatus,
+    ConditionType,
+    FailureInfo,
+    ModelState,
+    ModelStatus,
+    PredictorStatus,
+    ServiceStatus,
+    TrafficTarget,
+    TransitionStatus,
+)
+from pdk.kserve.predictor.failures import FailureReason
 from pdk.kserve.predictor.model_spec import RUNTIME
-from pdk.kserve.predictor.revisions import Revision, RevisionState
+from pdk.kserve.predictor.revisions import Revision, RevisionState, revision_name
 from pdk.kubernetes.store.metadata import timestamp
 
-TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
-KNATIVE_ONLY = (
-    "PredictorRouteReady",
-    "PredictorConfigurationReady",
-    "RoutesReady",
-    "LatestDeploymentReady",
+# Only there with Knative, and of severity Info: they do not decide Ready by themselves.
+KNATIVE_ONLY = frozenset(
+    {
+        ConditionType.PREDICTOR_ROUTE_READY,
+        ConditionType.PREDICTOR_CONFIGURATION_READY,
+        ConditionType.ROUTES_READY,
+        ConditionType.LATEST_DEPLOYMENT_READY,
+    }
 )
-INFORMATIVE = KNATIVE_ONLY
-"""Conditions with severity Info: they do not decide Ready by themselves."""
-STEPS = {
-    RevisionState.PENDING: "is about to be loaded",
-    RevisionState.FETCHING: "is fetching its model",
-    RevisionState.STARTING: "is loading its model",
-    RevisionState.READY: "is ready",
-    RevisionState.FAILED: "failed",
-}
 
 
 class Verdict(NamedTuple):
     """The status of a condition, and why it is not True."""
 
-    status: str
-    reason: str = ""
+    status: ConditionStatus
+    reason: ConditionReason | FailureReason | None = None
     message: str = ""
 
 
-def build_status(view: View) -> dict[str, Any]:
+def build_status(plan: RolloutPlan) -> ServiceStatus:
     """Return the whole status; times of conditions that did not change are taken over from the present one."""
-    old = view.isvc.get("status") or {}
-    status: dict[str, Any] = {
-        "observedGeneration": view.isvc["metadata"].get("generation", 1),
-        "deploymentMode": view.addresses.mode,
-        "conditions": _with_times(_conditions(view), old.get("conditions") or []),
-        "modelStatus": _model_status(view),
-        "components": {"predictor": _predictor(view)},
+    desired, addresses = plan.desired, plan.addresses
+    status: ServiceStatus = {
+        "observedGeneration": desired.generation,
+        "deploymentMode": desired.mode,
+        "conditions": _with_times(_verdicts(plan), desired.status),
+        "modelStatus": _model_status(plan),
+        "components": {"predictor": _predictor(plan)},
     }
-    if view.problem is None or view.latest is not None:
+    if desired.problem is None:
         status["clusterServingRuntimeName"] = RUNTIME
-    if view.serving:
-        status["url"] = f"http://{view.addresses.host}"
-        status["address"] = {"url": f"http://{view.addresses.internal_host}"}
+    if plan.traffic:
+        status["url"] = f"http://{addresses.host}"
+        status["address"] = {"url": f"http://{addresses.internal_host}"}
     return status
 
 
-def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+def condition(status: ServiceStatus, kind: ConditionType) -> Condition:
     """Return the condition of a status, empty when there is none of that type."""
-    found: list[Mapping[str, Any]] = status.get("conditions") or []
-    return next((each for each in found if each.get("type") == kind), {})
+    return next((each for each in status.get("conditions") or [] if each.get("type") == kind), Condition())
 
 
-def _conditions(view: View) -> dict[str, Verdict]:
-    predictor, route, ingress = _predictor_verdict(view), _route_verdict(view), _ingress_verdict(view)
-    verdicts = {"PredictorReady": predictor, "IngressReady": ingress, "Ready": _worst(predictor, ingress)}
-    if view.addresses.mode == KNATIVE:
+def _verdicts(plan: RolloutPlan) -> dict[ConditionType, Verdict]:
+    predictor = _predictor_verdict(plan)
+    route = _route_verdict(
+        plan,
+        ConditionReason.REVISION_MISSING,
+        f'Configuration "{plan.desired.name}-predictor" does not have any ready Revision.',
+    )
+    ingress = _route_verdict(plan, ConditionReason.COMPONENT_NOT_READY, "Target service not ready for ingress creation")
+    verdicts = {
+        ConditionType.PREDICTOR_READY: predictor,
+        ConditionType.INGRESS_READY: ingress,
+        ConditionType.READY: _worst(predictor, ingress),
+    }
+    if plan.desired.mode is DeploymentMode.KNATIVE:
         verdicts |= {
-            "PredictorRouteReady": route,
-            "RoutesReady": route,
-            "PredictorConfigurationReady": predictor,
-            "LatestDeploymentReady": predictor,
+            ConditionType.PREDICTOR_ROUTE_READY: route,
+            ConditionType.ROUTES_READY: route,
+            ConditionType.PREDICTOR_CONFIGURATION_READY: predictor,
+            ConditionType.LATEST_DEPLOYMENT_READY: predictor,
         }
-    if view.stopped:
-        verdicts["Stopped"] = Verdict(TRUE if not view.revisions else FALSE)
+    if plan.desired.stopped:
+        gone = not plan.revisions
+        verdicts[ConditionType.STOPPED] = Verdict(ConditionStatus.TRUE if gone else ConditionStatus.FALSE)
     return verdicts
 
 
-def _predictor_verdict(view: View) -> Verdict:
-    latest = view.latest
-    if view.stopped:
-        return Verdict(FALSE, "Stopped", "annotation serving.kserve.io/stop is true")
-    if view.problem is not None:
-        return Verdict(FALSE, view.problem.reason, str(view.problem))
+def _predictor_verdict(plan: RolloutPlan) -> Verdict:
+    latest, problem = plan.latest, plan.desired.problem
+    if plan.desired.stopped:
+        return Verdict(ConditionStatus.FALSE, ConditionReason.STOPPED, "annotation serving.kserve.io/stop is true")
+    if problem is not None:
+        return Verdict(ConditionStatus.FALSE, problem.reason, str(problem))
     if latest is None:
-        return Verdict(UNKNOWN, "RevisionMissing", "no revision has been made yet")
-    if latest.state is RevisionState.READY:
-        return Verdict(TRUE)
+        return Verdict(ConditionStatus.UNKNOWN, ConditionReason.REVISION_MISSING, "no revision has been made yet")
+    if plan.latest_ready:
+        return Verdict(ConditionStatus.TRUE)
+    revision = f'Revision "{latest.name}"'
     if latest.failure is not None:
-        message = f'Revision "{latest.name}" failed with message: {latest.failure.message}.'
-        return Verdict(FALSE, "RevisionFailed", message)
+        message = f"{revision} failed with message: {latest.failure.message}."
+        return Verdict(ConditionStatus.FALSE, ConditionReason.REVISION_FAILED, message)
     if latest.waiting:
-        return Verdict(UNKNOWN, "WaitingForStorage", f'Revision "{latest.name}" waits for its model: {latest.waiting}')
-    return Verdict(UNKNOWN, "Deploying", f'Revision "{latest.name}" {STEPS.get(latest.state, "is going")}')
+        message = f"{revision} waits for its model: {latest.waiting}"
+        return Verdict(ConditionStatus.UNKNOWN, ConditionReason.WAITING_FOR_STORAGE, message)
+    return Verdict(ConditionStatus.UNKNOWN, ConditionReason.DEPLOYING, f"{revision} {STEPS[latest.state]}")
 
 
-def _route_verdict(view: View) -> Verdict:
-    if view.serving_whole:
-        return Verdict(TRUE)
-    message = f'Configuration "{view.name}-predictor" does not have any ready Revision.'
-    return Verdict(FALSE if view.failing or view.stopped else UNKNOWN, "RevisionMissing", message)
-
-
-def _ingress_verdict(view: View) -> Verdict:
-    if view.serving_whole:
-        return Verdict(TRUE)
-    message = "Target service not ready for ingress creation"
-    return Verdict(FALSE if view.failing or view.stopped else UNKNOWN, "ComponentNotReady", message)
+def _route_verdict(plan: RolloutPlan, reason: ConditionReason, message: str) -> Verdict:
+    if plan.serving_whole:
+        return Verdict(ConditionStatus.TRUE)
+    hopeless = plan.failing or plan.desired.stopped
+    return Verdict(ConditionStatus.FALSE if hopeless else ConditionStatus.UNKNOWN, reason, message)
 
 
 def _worst(*verdicts: Verdict) -> Verdict:
-    for status in (FALSE, UNKNOWN):
-        for verdict in verdicts:
-            if verdict.status == status:
-                return verdict
-    return Verdict(TRUE)
+    order = [ConditionStatus.FALSE, ConditionStatus.UNKNOWN, ConditionStatus.TRUE]
+    return min(verdicts, key=lambda each: order.index(each.status))
 
 
-def _with_times(verdicts: Mapping[str, Verdict], old: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    before = {each.get("type"): each for each in old}
+def _with_times(verdicts: Mapping[ConditionType, Verdict], old: ServiceStatus) -> list[Condition]:
     now = timestamp()
     result = []
     for kind, verdict in sorted(verdicts.items()):
-        same = before.get(kind, {}).get("status") == verdict.status
-        entry = {
-            "lastTransitionTime": before[kind].get("lastTransitionTime", now) if same else now,
+        before = condition(old, kind)
+        same = before.get("status") == verdict.status
+        entry: Condition = {
+            "lastTransitionTime": before.get("lastTransitionTime", now) if same else now,
             "status": verdict.status,
             "type": kind,
         }
-        if kind in INFORMATIVE:
+        if kind in KNATIVE_ONLY:
             entry["severity"] = "Info"
-        entry |= {key: value for key, value in (("reason", verdict.reason), ("message", verdict.message)) if value}
+        if verdict.reason is not None:
+            entry["reason"] = verdict.reason
+        if verdict.message:
+            entry["message"] = verdict.message
         result.append(entry)
     return result
 
 
-def _model_status(view: View) -> dict[str, Any]:
-    status: dict[str, Any] = {
-        "copies": {"failedCopies": 1 if view.failing else 0, "totalCopies": 1},
-        "states": {"activeModelState": "Loaded" if view.serving else "", "targetModelState": _target_state(view)},
-        "transitionStatus": _transition(view),
+def _model_status(plan: RolloutPlan) -> ModelStatus:
+    status: ModelStatus = {
+        "copies": {"failedCopies": 1 if plan.failing else 0, "totalCopies": 1},
+        "states": {
+            "activeModelState": ModelState.LOADED if plan.traffic else "",
+            "targetModelState": _target_state(plan),
+        },
+        "transitionStatus": _transition(plan),
     }
-    failure = _failure_info(view)
-    if failure:
+    failure = _failure_info(plan)
+    if failure is not None:
         status["lastFailureInfo"] = failure
     return status
 
 
-def _target_state(view: View) -> str:
-    if view.failing:
-        return "FailedToLoad"
-    if view.latest is None or view.latest.state is RevisionState.PENDING:
-        return "Pending"
-    return "Loaded" if view.latest.state is RevisionState.READY else "Loading"
+def _target_state(plan: RolloutPlan) -> ModelState:
+    if plan.failing:
+        return ModelState.FAILED_TO_LOAD
+    if plan.latest is None or plan.latest.state is RevisionState.PENDING:
+        return ModelState.PENDING
+    return ModelState.LOADED if plan.latest_ready else ModelState.LOADING
 
 
-def _transition(view: View) -> str:
-    if view.problem is not None:
-        return "InvalidSpec"
-    if view.failing:
-        return "BlockedByFailedLoad"
-    return "UpToDate" if view.latest_ready else "InProgress"
+def _transition(plan: RolloutPlan) -> TransitionStatus:
+    if plan.desired.problem is not None:
+        return TransitionStatus.INVALID_SPEC
+    if plan.failing:
+        return TransitionStatus.BLOCKED_BY_FAILED_LOAD
+    return TransitionStatus.UP_TO_DATE if plan.latest_ready else TransitionStatus.IN_PROGRESS
 
 
-def _failure_info(view: View) -> dict[str, Any]:
-    if view.problem is not None:
-        return {"reason": view.problem.reason, "message": str(view.problem)}
-    latest = view.latest
+def _failure_info(plan: RolloutPlan) -> FailureInfo | None:
+    problem, latest = plan.desired.problem, plan.latest
+    if problem is not None:
+        return {"reason": problem.reason, "message": str(problem)}
     if latest is None or latest.failure is None:
-        return {}
-    info: dict[str, Any] = {
+        return None
+    info: FailureInfo = {
         "reason": latest.failure.reason,
         "message": latest.failure.message,
         "modelRevisionName": latest.name,
@@ -183,40 +198,30 @@ def _failure_info(view: View) -> dict[str, Any]:
     return info
 
 
-def _predictor(view: View) -> dict[str, Any]:
-    if view.addresses.mode != KNATIVE:
-        return {"url": f"http://{view.addresses.predictor_host}"} if view.serving else {}
-    predictor: dict[str, Any] = {}
-    if view.service.last_number:
-        predictor["latestCreatedRevision"] = _name(view, view.service.last_number)
-    ready = _latest_ready(view)
-    if ready is not None:
-        predictor["latestReadyRevision"] = ready.name
-    for key, number in (
-        ("latestRolledoutRevision", view.service.rolled_out),
-        ("previousRolledoutRevision", view.service.previous_rolled_out),
-    ):
-        if number is not None:
-            predictor[key] = _name(view, number)
-    if view.serving:
-        predictor["traffic"] = [_traffic_entry(view, each, percent, ready) for each, percent in view.traffic]
-        predictor["url"] = f"http://{view.addresses.predictor_host}"
-        predictor["address"] = {"url": f"http://{view.name}-predictor.{view.namespace}.svc.cluster.local"}
+def _predictor(plan: RolloutPlan) -> PredictorStatus:
+    desired, service = plan.desired, plan.service
+    predictor: PredictorStatus = {"url": f"http://{plan.addresses.predictor_host}"} if plan.traffic else {}
+    if desired.mode is not DeploymentMode.KNATIVE:
+        return predictor
+    if service.last_number:
+        predictor["latestCreatedRevision"] = revision_name(desired.name, service.last_number)
+    ready = [each for each in plan.revisions if each.state is RevisionState.READY]
+    newest = max(ready, key=lambda each: each.number, default=None)
+    if newest is not None:
+        predictor["latestReadyRevision"] = newest.name
+    if service.rolled_out is not None:
+        predictor["latestRolledoutRevision"] = revision_name(desired.name, service.rolled_out)
+    if service.previous_rolled_out is not None:
+        predictor["previousRolledoutRevision"] = revision_name(desired.name, service.previous_rolled_out)
+    if plan.traffic:
+        predictor["traffic"] = [_traffic_target(each, percent, newest) for each, percent in plan.traffic]
+        predictor["address"] = {"url": f"http://{desired.name}-predictor.{desired.namespace}.svc.cluster.local"}
     return predictor
 
 
-def _latest_ready(view: View) -> Revision | None:
-    ready = [each for each in view.revisions if each.state is RevisionState.READY]
-    return max(ready, key=lambda each: each.number, default=None)
-
-
-def _traffic_entry(view: View, revision: Revision, percent: int, ready: Revision | None) -> dict[str, Any]:
-    latest = ready is not None and revision.number == ready.number
-    entry: dict[str, Any] = {"latestRevision": latest, "percent": percent, "revisionName": revision.name}
-    if not latest:
-        entry["tag"] = "prev"
-    return entry
-
-
-def _name(view: View, number: int) -> str:
-    return f"{view.name}-predictor-{number:05d}"
+def _traffic_target(revision: Revision, percent: int, newest: Revision | None) -> TrafficTarget:
+    is_newest = newest is not None and revision.number == newest.number
+    target: TrafficTarget = {"latestRevision": is_newest, "percent": percent, "revisionName": revision.name}
+    if not is_newest:
+        target["tag"] = "prev"
+    return target

@@ -8,10 +8,9 @@ import datetime
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pdk.kserve.controller.view import View
-from pdk.kserve.predictor.fetch import INITIALIZER
-from pdk.kserve.predictor.lifecycle import CONTAINER
-from pdk.kserve.predictor.revisions import Revision, RevisionState
+from pdk.kserve.controller.desired import DesiredService
+from pdk.kserve.predictor.node import CONTAINER, INITIALIZER
+from pdk.kserve.predictor.revisions import Revision, RevisionState, Stage
 from pdk.kubernetes.store.metadata import timestamp
 
 DEPLOYMENTS, PODS, SERVICES = "deployments.apps", "pods", "services"
@@ -44,27 +43,27 @@ def deployment_name(revision: Revision) -> str:
     return f"{revision.name}-deployment"
 
 
-def build_service(view: View) -> Object:
+def build_service(desired: DesiredService) -> Object:
     """Return the predictor's Service."""
-    name = f"{view.name}-predictor"
-    selector = {"serving.kserve.io/inferenceservice": view.name, "component": "predictor"}
+    name = f"{desired.name}-predictor"
+    selector = {"serving.kserve.io/inferenceservice": desired.name, "component": "predictor"}
     ports = [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}]
     return {
         "metadata": {
             "name": name,
-            "namespace": view.namespace,
+            "namespace": desired.namespace,
             "labels": dict(selector),
-            "ownerReferences": [_owner(view.isvc)],
+            "ownerReferences": [_owner(desired.obj)],
         },
         "spec": {"type": "ClusterIP", "clusterIP": "None", "selector": selector, "ports": ports},
         "status": {"loadBalancer": {}},
     }
 
 
-def build_deployment(view: View, revision: Revision) -> Object:
+def build_deployment(desired: DesiredService, revision: Revision) -> Object:
     """Return the Deployment of a revision."""
     ready = 1 if revision.state is RevisionState.READY else 0
-    created = timestamp(_moment(revision.stages.get("created", 0.0)))
+    created = _stamp(revision, Stage.CREATED)
     available: Object = {
         "type": "Available",
         "status": "True" if ready else "False",
@@ -79,7 +78,7 @@ def build_deployment(view: View, revision: Revision) -> Object:
             "namespace": revision.namespace,
             "labels": labels(revision),
             "annotations": {"deployment.kubernetes.io/revision": "1"},
-            "ownerReferences": [_owner(view.isvc)],
+            "ownerReferences": [_owner(desired.obj)],
         },
         "spec": {
             "replicas": 1,
@@ -156,8 +155,8 @@ def _pod_spec(revision: Revision) -> Object:
 
 def _pod_status(revision: Revision) -> Object:
     ready = revision.state is RevisionState.READY
-    fetched = "fetched" in revision.stages
-    began = timestamp(_moment(revision.stages.get("created", 0.0)))
+    fetched = Stage.FETCHED in revision.stages
+    began = _stamp(revision, Stage.CREATED)
     return {
         "phase": "Running" if fetched and (revision.state in STARTED or revision.restarts) else "Pending",
         "startTime": began,
@@ -173,20 +172,25 @@ def _pod_status(revision: Revision) -> Object:
 
 def _pod_conditions(revision: Revision, fetched: bool, ready: bool) -> Iterator[Object]:
     states = {"PodScheduled": True, "Initialized": fetched, "ContainersReady": ready, "Ready": ready}
-    stage = {"PodScheduled": "created", "Initialized": "fetched", "ContainersReady": "ready", "Ready": "ready"}
+    since = {
+        "PodScheduled": Stage.CREATED,
+        "Initialized": Stage.FETCHED,
+        "ContainersReady": Stage.READY,
+        "Ready": Stage.READY,
+    }
     for kind, holds in states.items():
-        moment = revision.stages.get(stage[kind], revision.stages.get("created", 0.0))
-        yield {"type": kind, "status": "True" if holds else "False", "lastTransitionTime": timestamp(_moment(moment))}
+        time = _stamp(revision, since[kind], Stage.CREATED)
+        yield {"type": kind, "status": "True" if holds else "False", "lastTransitionTime": time}
 
 
 def _initializer_status(revision: Revision, fetched: bool) -> Object:
     if fetched:
-        begun = timestamp(_moment(revision.stages.get("fetch", revision.stages["fetched"])))
-        ended = timestamp(_moment(revision.stages["fetched"]))
+        begun = _stamp(revision, Stage.FETCH, Stage.FETCHED)
+        ended = _stamp(revision, Stage.FETCHED)
         done = {"exitCode": 0, "reason": "Completed", "startedAt": begun, "finishedAt": ended}
         state: Object = {"terminated": done}
     elif revision.state is RevisionState.FETCHING:
-        state = {"running": {"startedAt": timestamp(_moment(revision.stages.get("fetch", 0.0)))}}
+        state = {"running": {"startedAt": _stamp(revision, Stage.FETCH)}}
     else:
         state = {"waiting": _waiting(revision)}
     return {
@@ -209,8 +213,8 @@ def _container_status(revision: Revision, ready: bool) -> Object:
         "restartCount": revision.restarts,
     }
     if revision.state in STARTED:
-        status["state"] = {"running": {"startedAt": timestamp(_moment(revision.stages.get("start", 0.0)))}}
-    elif "fetched" in revision.stages:
+        status["state"] = {"running": {"startedAt": _stamp(revision, Stage.START)}}
+    elif Stage.FETCHED in revision.stages:
         status["state"] = {"waiting": _waiting(revision)}
     else:
         status["state"] = {"waiting": {"reason": "PodInitializing"}}
@@ -228,5 +232,7 @@ def _waiting(revision: Revision) -> Object:
     return {"reason": "CrashLoopBackOff", "message": message}
 
 
-def _moment(seconds: float) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+def _stamp(revision: Revision, *stages: Stage) -> str:
+    """Return when a revision was in the first of the stages that it has been in, RFC 3339."""
+    moment = next((revision.stages[stage] for stage in stages if stage in revision.stages), 0.0)
+    return timestamp(datetime.datetime.fromtimestamp(moment, datetime.UTC))

@@ -30,7 +30,7 @@ from pdk.kserve.ingress.upstream import (
     UpstreamPool,
     UpstreamResponse,
 )
-from pdk.kserve.predictor.routes import Backend, Busy, Route, Routes
+from pdk.kserve.predictor.routes import Backend, Busy, ServiceRoute, ServiceRoutes
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ NO_WORKER = "has no worker to serve inference request"
 class Gateway:
     """Answers one request at a time per call; calls run concurrently on one event loop."""
 
-    def __init__(self, routes: Routes, pool: UpstreamPool, limits: Limits) -> None:
+    def __init__(self, routes: ServiceRoutes, pool: UpstreamPool, limits: Limits) -> None:
         self._routes = routes
         self._pool = pool
         self._limits = limits
@@ -76,7 +76,7 @@ class Gateway:
             answer = error_answer(404, f"no such path: {path}; V1 has /, /v1/models, /v1/models/{{model}}[:predict]")
         return self._sign(request, route, answer)
 
-    def _find(self, request: Request) -> tuple[Route | None, str]:
+    def _find(self, request: Request) -> tuple[ServiceRoute | None, str]:
         match = PATH_PREFIX.fullmatch(request.path)
         if match:
             return self._routes.get(f"{match[1]}/{match[2]}"), match[3] or "/"
@@ -92,7 +92,7 @@ class Gateway:
         wanted = f"path /serving/{match[1]}/{match[2]}" if match else f"host {_text(request.header(b'host'))!r}"
         return error_answer(404, f"no InferenceService answers for {wanted}; known hosts: {known}")
 
-    async def _v1(self, request: Request, route: Route, model: str, verb: str | None) -> Answer:
+    async def _v1(self, request: Request, route: ServiceRoute, model: str, verb: str | None) -> Answer:
         if model not in _models(route) and _models(route):
             return error_answer(404, f"Model with name {model} does not exist.")
         if verb is None:
@@ -104,9 +104,11 @@ class Gateway:
             return _method_not_allowed(b"POST")
         return await self._forward(request, route, model, b"", verb)
 
-    async def _forward(self, request: Request, route: Route, model: str, version: bytes, verb: str | None) -> Answer:
+    async def _forward(
+        self, request: Request, route: ServiceRoute, model: str, version: bytes, verb: str | None
+    ) -> Answer:
         backend = self._routes.acquire(route.key)
-        if backend is None or isinstance(backend, Route):
+        if backend is None or isinstance(backend, ServiceRoute):
             return _not_ready(backend or route)
         if isinstance(backend, Busy):
             return error_answer(503, f"revision {backend.revision} is at its containerConcurrency; try again", 1)
@@ -139,7 +141,7 @@ class Gateway:
             return _of(backend, error_answer(504, f"revision {backend.revision} did not answer within {seconds} s"))
         return _of(backend, _translate(response, request, verb), response)
 
-    def _sign(self, request: Request, route: Route | None, answer: Answer) -> Answer:
+    def _sign(self, request: Request, route: ServiceRoute | None, answer: Answer) -> Answer:
         names = {name for name, _ in answer.headers}
         given = request.header(b"x-request-id")
         if REQUEST_ID.fullmatch(given):
@@ -153,11 +155,11 @@ class Gateway:
         return answer
 
 
-def _models(route: Route) -> set[str]:
+def _models(route: ServiceRoute) -> set[str]:
     return {model for backend, _ in route.targets for model in backend.models} or set(route.models)
 
 
-def _not_ready(route: Route) -> Answer:
+def _not_ready(route: ServiceRoute) -> Answer:
     return error_answer(503, f"InferenceService {route.key} is not ready: {route.reason}", retry_after=2)
 
 

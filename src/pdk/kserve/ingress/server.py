@@ -17,7 +17,7 @@ from pdk.kserve.ingress.connection import ClientConnection, Server
 from pdk.kserve.ingress.gateway import Gateway
 from pdk.kserve.ingress.messages import Limits
 from pdk.kserve.ingress.upstream import UpstreamPool
-from pdk.kserve.predictor.routes import Routes
+from pdk.kserve.predictor.routes import ServiceRoutes
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 class Ingress:
     """Serves `routes` on `host`:`port` (0: a free one, then in `port`) between `start` and `stop`."""
 
-    def __init__(self, routes: Routes, host: str, port: int, limits: Limits | None = None) -> None:
+    def __init__(self, routes: ServiceRoutes, host: str, port: int, limits: Limits | None = None) -> None:
         self.host = host
         self.port = port
         self._limits = limits or Limits()

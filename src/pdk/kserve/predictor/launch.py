@@ -1,9 +1,10 @@
 """From a fetched model folder to a TorchServe command: archives checked, config rewritten, folders made.
 
-Called by `lifecycle` once per start. Everything written lies in the revision's own folder, apart from TorchServe's
+Called by `running` once per start. Everything written lies in the revision's own folder, apart from TorchServe's
 temporary folder, whose path must stay short enough for Unix sockets.
 """
 
+import dataclasses
 import functools
 import json
 import socket
@@ -20,6 +21,7 @@ from pdk.kserve.predictor.archives import Archive, check_archive
 from pdk.kserve.predictor.config_properties import Ports, ServingConfig, read_config, render_config
 from pdk.kserve.predictor.failures import ModelLoadFailed
 from pdk.kserve.predictor.java import find_java
+from pdk.kserve.predictor.revisions import Process
 from pdk.kserve.predictor.settings import PredictorSettings
 from pdk.process.child import ChildSpec, Mount, namespaces_available
 
@@ -90,16 +92,28 @@ class Folders:
 
 
 @dataclass(frozen=True)
-class Launch:
-    """A TorchServe ready to be started."""
+class TorchServeLaunch:
+    """A TorchServe ready to be started; `archives` by served model name, `notes` for the pod log."""
 
     config: ServingConfig
     archives: Mapping[str, Archive]
-    """By served model name."""
     ports: Ports
     temp: Path
     child: ChildSpec
     notes: tuple[str, ...]
+
+    def process(self) -> Process:
+        """Return what is remembered of it, before it is started."""
+        probed = [model for model, archive in self.archives.items() if archive.probe is not None]
+        return Process(
+            marker=self.child.marker,
+            temp=str(self.temp),
+            ports=dataclasses.asdict(self.ports),
+            models=tuple(self.archives),
+            max_request_bytes=self.config.max_request_bytes,
+            response_timeout=float(self.config.response_timeout),
+            probe_model=probed[0] if probed else "",
+        )
 
 
 @dataclass(frozen=True)
@@ -134,7 +148,7 @@ class LaunchBuilder:
         """Why TorchServe does not see /mnt/models, None when it does."""
         return namespaces_available() if self._settings.mount_models else "mount_models is off"
 
-    def prepare(self, request: LaunchRequest) -> Launch:
+    def prepare(self, request: LaunchRequest) -> TorchServeLaunch:
         """Check the model and write what TorchServe starts from; raise ModelLoadFailed saying what is wrong."""
         folders = Folders(request.folder)
         envelope = request.environment.get("TS_SERVICE_ENVELOPE", "kserve")
@@ -163,7 +177,7 @@ class LaunchBuilder:
         )
         dropped = tuple(f"env {name} is ignored: it would change the server" for name in _protected(request))
         missing = (f"{MOUNT_POINT} is not there: {self.no_mounts}",) if self.no_mounts else ()
-        return Launch(config, archives, ports, temp, child, (*config.notes, *dropped, *missing))
+        return TorchServeLaunch(config, archives, ports, temp, child, (*config.notes, *dropped, *missing))
 
     def _write_probe(self, folders: Folders, archives: Mapping[str, Archive]) -> None:
         probes = [archive.probe for archive in archives.values() if archive.probe is not None]

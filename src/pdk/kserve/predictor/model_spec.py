@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdk.kserve.predictor.credentials import decoded_data
-from pdk.kserve.predictor.failures import InvalidPredictorSpec, ModelLoadFailed, NoSupportingRuntime
+from pdk.kserve.predictor.failures import FailureReason, InvalidPredictorSpec, ModelLoadFailed, NoSupportingRuntime
 from pdk.kserve.predictor.storage_uri import parse_storage_uri
 from pdk.kubernetes.store.objects import ObjectStore
 
@@ -24,7 +24,7 @@ UNITS = {"m": 1e-3, "": 1.0}
 class RuntimeNotRecognized(NoSupportingRuntime):
     """`model.runtime` names a runtime that does not exist here."""
 
-    reason = "RuntimeNotRecognized"
+    reason = FailureReason.RUNTIME_NOT_RECOGNIZED
 
 
 @dataclass(frozen=True)

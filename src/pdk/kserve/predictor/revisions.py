@@ -7,12 +7,13 @@ server finds in them what it had started and where it was. In the same database 
 import contextlib
 import dataclasses
 import enum
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NewType
 
+from pdk.db import rows
 from pdk.db.database import Database, Migration
+from pdk.kserve.predictor.failures import FailureReason
 
 MIGRATIONS: list[Migration] = [
     (
@@ -39,6 +40,12 @@ MIGRATIONS: list[Migration] = [
 ]
 
 
+# The uid of an InferenceService.
+ServiceUid = NewType("ServiceUid", str)
+# `<service>-predictor-00001`
+RevisionName = NewType("RevisionName", str)
+
+
 class RevisionState(enum.StrEnum):
     """Where a revision is.
 
@@ -59,11 +66,21 @@ class RevisionState(enum.StrEnum):
 RETIRED = frozenset({RevisionState.DRAINING, RevisionState.STOPPING, RevisionState.STOPPED})
 
 
+class Stage(enum.StrEnum):
+    """What a revision has been through: made, fetch begun and ended, TorchServe started, ready for the first time."""
+
+    CREATED = "created"
+    FETCH = "fetch"
+    FETCHED = "fetched"
+    START = "start"
+    READY = "ready"
+
+
 @dataclass(frozen=True)
 class Failure:
-    """The last failure of a revision; `reason` is one of KServe's, `time` RFC 3339."""
+    """The last failure of a revision; `time` is RFC 3339, `exit_code` that of the process that failed, if one did."""
 
-    reason: str
+    reason: FailureReason
     message: str
     time: str
     exit_code: int | None = None
@@ -71,7 +88,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Process:
-    """A TorchServe that was started. `pid` is None between the decision to start and the start."""
+    """A TorchServe that was started; times in seconds.
+
+    `pid` is None between the decision to start and the start; `start_ticks` (clock ticks since boot) tells it from a
+    later process with the same pid. `probe_model` is the model whose archive has a probe, empty without one.
+    """
 
     marker: str
     temp: str
@@ -82,52 +103,52 @@ class Process:
     max_request_bytes: int = 0
     response_timeout: float = 0.0
     probe_model: str = ""
-    """The model whose archive has a probe; empty without one."""
 
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision of an InferenceService. Times in `stages` are Unix seconds by stage name."""
+    """One revision of an InferenceService; moments are Unix seconds."""
 
-    uid: str
+    uid: ServiceUid
     namespace: str
     service: str
     number: int
     digest: str
+    # `spec.predictor` as it was when the revision was made.
     predictor: Mapping[str, Any]
-    """`spec.predictor` as it was when the revision was made."""
+    # The annotations of the InferenceService that reach its pods.
     annotations: Mapping[str, str]
-    """The annotations of the InferenceService that reach its pods."""
     pod: str
     generation: int
     state: RevisionState = RevisionState.PENDING
+    # Failed attempts since it last was ready for long.
     attempts: int = 0
-    """Failed attempts since it last was ready for long."""
+    # As the pod shows them, of the serving container and of its storage initializer.
     restarts: int = 0
     fetch_restarts: int = 0
-    """As the pod shows them."""
+    # When a FAILED or waiting revision may go on.
     retry_at: float = 0.0
-    """Unix seconds before which a FAILED or waiting revision is left alone."""
+    # When loading, draining or stopping is over.
     deadline: float = 0.0
-    """Unix seconds at which loading, draining or stopping is over."""
+    # What a PENDING revision waits for, e.g. a commit that is still open.
     waiting: str = ""
-    """What a PENDING revision waits for, e.g. a commit that is still open."""
     failure: Failure | None = None
     process: Process | None = None
+    # When it was in each Stage.
     stages: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def name(self) -> str:
-        """`<service>-predictor-00001`."""
-        return f"{self.service}-predictor-{self.number:05d}"
+    def name(self) -> RevisionName:
+        """The name clients see."""
+        return revision_name(self.service, self.number)
 
     @property
     def key(self) -> str:
         """Unique among all revisions that ever were."""
         return f"{self.uid}/{self.number}"
 
-    def at(self, stage: str, moment: float) -> dict[str, float]:
-        """Return `stages` with the time of one more stage."""
+    def at(self, stage: Stage, moment: float) -> dict[str, float]:
+        """Return `stages` with the moment of one more stage."""
         return {**self.stages, stage: moment}
 
 
@@ -138,12 +159,17 @@ class ServiceRow:
     `last_number` only grows: the name of a revision is never used again.
     """
 
-    uid: str
+    uid: ServiceUid
     namespace: str
     name: str
     last_number: int = 0
     rolled_out: int | None = None
     previous_rolled_out: int | None = None
+
+
+def revision_name(service: str, number: int) -> RevisionName:
+    """Return the name of a revision, as Knative makes them: `<service>-predictor-00001`."""
+    return RevisionName(f"{service}-predictor-{number:05d}")
 
 
 class Revisions:
@@ -153,75 +179,51 @@ class Revisions:
         self._db = db
 
     def transaction(self) -> contextlib.AbstractContextManager[object]:
-        """Make several writes, also of the object store in the same database, one change."""
+        """Return a context that makes several writes, also of the object store in the same database, one change."""
         return self._db.transaction()
 
     def services(self, namespace: str, name: str) -> list[ServiceRow]:
         """Return the rows of a name: one, or several while a deleted one of the same name is being taken down."""
+        query = "SELECT * FROM isvc_services WHERE namespace = ? AND name = ?"
         with self._db.read() as conn:
-            rows = conn.execute("SELECT * FROM isvc_services WHERE namespace = ? AND name = ?", (namespace, name))
-            return [ServiceRow(**dict(row)) for row in rows]
+            return rows.fetch(conn, ServiceRow, query, namespace, name)
 
     def keys(self) -> list[str]:
         """Return `namespace/name` of every service there are rows for."""
         with self._db.read() as conn:
-            rows = conn.execute("SELECT DISTINCT namespace, name FROM isvc_services")
-            return [f"{row['namespace']}/{row['name']}" for row in rows]
+            return [row[0] for row in conn.execute("SELECT DISTINCT namespace || '/' || name FROM isvc_services")]
 
     def put_service(self, row: ServiceRow) -> None:
         """Write a service."""
         with self._db.transaction() as conn:
-            conn.execute(
-                "INSERT INTO isvc_services VALUES (:uid, :namespace, :name, :last_number, :rolled_out, :previous_rolled_out) "
-                "ON CONFLICT (uid) DO UPDATE SET last_number = :last_number, rolled_out = :rolled_out, "
-                "previous_rolled_out = :previous_rolled_out",
-                dataclasses.asdict(row),
-            )
+            rows.upsert(conn, "isvc_services", ("uid",), dataclasses.asdict(row))
 
-    def delete_service(self, uid: str) -> None:
+    def delete_service(self, uid: ServiceUid) -> None:
         """Forget a service and its revisions."""
         with self._db.transaction() as conn:
             conn.execute("DELETE FROM isvc_services WHERE uid = ?", (uid,))
 
-    def of_service(self, uid: str) -> list[Revision]:
+    def of_service(self, uid: ServiceUid) -> list[Revision]:
         """Return the revisions of a service, oldest first."""
+        query = "SELECT body FROM isvc_revisions WHERE uid = ? ORDER BY number"
         with self._db.read() as conn:
-            rows = conn.execute("SELECT body FROM isvc_revisions WHERE uid = ? ORDER BY number", (uid,))
-            return [_decode(row["body"]) for row in rows]
-
-    def get(self, uid: str, number: int) -> Revision | None:
-        """Return one revision, None when it is gone."""
-        with self._db.read() as conn:
-            row = conn.execute("SELECT body FROM isvc_revisions WHERE uid = ? AND number = ?", (uid, number)).fetchone()
-            return None if row is None else _decode(row["body"])
+            return [rows.from_json(Revision, row["body"]) for row in conn.execute(query, (uid,))]
 
     def all(self) -> list[Revision]:
         """Return every revision."""
         with self._db.read() as conn:
-            rows = conn.execute("SELECT body FROM isvc_revisions ORDER BY uid, number")
-            return [_decode(row["body"]) for row in rows]
+            found = conn.execute("SELECT body FROM isvc_revisions ORDER BY uid, number")
+            return [rows.from_json(Revision, row["body"]) for row in found]
 
     def put(self, revision: Revision) -> Revision:
         """Write a revision and return it."""
+        key = {"uid": revision.uid, "number": revision.number}
         with self._db.transaction() as conn:
-            conn.execute(
-                "INSERT INTO isvc_revisions VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (uid, number) DO UPDATE SET state = excluded.state, body = excluded.body",
-                (revision.uid, revision.number, revision.state.value, json.dumps(dataclasses.asdict(revision))),
-            )
+            values = {**key, "state": revision.state, "body": dataclasses.asdict(revision)}
+            rows.upsert(conn, "isvc_revisions", tuple(key), values)
         return revision
 
     def delete(self, revision: Revision) -> None:
         """Forget a revision."""
         with self._db.transaction() as conn:
             conn.execute("DELETE FROM isvc_revisions WHERE uid = ? AND number = ?", (revision.uid, revision.number))
-
-
-def _decode(body: str) -> Revision:
-    fields: dict[str, Any] = json.loads(body)
-    fields["state"] = RevisionState(fields["state"])
-    if fields["failure"] is not None:
-        fields["failure"] = Failure(**fields["failure"])
-    if fields["process"] is not None:
-        fields["process"] = Process(**{**fields["process"], "models": tuple(fields["process"]["models"])})
-    return Revision(**fields)

@@ -28,7 +28,7 @@ class Backend:
 
 
 @dataclass(frozen=True)
-class Route:
+class ServiceRoute:
     """An InferenceService: `targets` are (backend, percent), empty when none is ready.
 
     Percents that add up to less than 100 leave the rest without a revision: the stable one of a canary is not ready.
@@ -59,12 +59,12 @@ class Busy:
 
 @dataclass
 class _Table:
-    routes: dict[str, Route] = field(default_factory=dict)
+    routes: dict[str, ServiceRoute] = field(default_factory=dict)
     hosts: dict[str, str] = field(default_factory=dict)
     in_flight: dict[Backend, int] = field(default_factory=dict)
 
 
-class Routes:
+class ServiceRoutes:
     """The table; every method is safe from any thread and never blocks for long."""
 
     def __init__(self, choose: Callable[[], float] = random.random) -> None:
@@ -80,7 +80,7 @@ class Routes:
         if self.on_unreachable is not None:
             self.on_unreachable(key)
 
-    def set(self, route: Route) -> None:
+    def set(self, route: ServiceRoute) -> None:
         """Put `route` in place of what was there for the same InferenceService."""
         with self._lock:
             self._drop(route.key)
@@ -101,14 +101,14 @@ class Routes:
             if self._table.hosts.get(host) == key:
                 del self._table.hosts[host]
 
-    def by_host(self, host: str) -> Route | None:
+    def by_host(self, host: str) -> ServiceRoute | None:
         """Return the route of a Host header, port or none, any case."""
         name = strip_port(host)
         with self._lock:
             key = self._table.hosts.get(name)
             return self._table.routes.get(key) if key is not None else None
 
-    def get(self, key: str) -> Route | None:
+    def get(self, key: str) -> ServiceRoute | None:
         """Return the route of `namespace/name`."""
         with self._lock:
             return self._table.routes.get(key)
@@ -118,10 +118,10 @@ class Routes:
         with self._lock:
             return sorted(route.hosts[0] for route in self._table.routes.values() if route.hosts)
 
-    def acquire(self, key: str) -> Backend | Busy | Route | None:
+    def acquire(self, key: str) -> Backend | Busy | ServiceRoute | None:
         """Choose a backend and count a request in; `release` must follow.
 
-        Without one: Busy when the revision is full, the Route when it has no revision for this request, None when it is gone.
+        Without one: Busy when the revision is full, the ServiceRoute when it has no revision for this request, None when it is gone.
         """
         with self._lock:
             route = self._table.routes.get(key)

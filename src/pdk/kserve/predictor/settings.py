@@ -26,7 +26,7 @@ class S3Defaults:
 
 
 @dataclass(frozen=True)
-class Limits:
+class ModelLimits:
     """What a model may cost; seconds and bytes."""
 
     max_model_bytes: int = 8 * GIB
@@ -72,7 +72,7 @@ class PredictorSettings:
     mount_models: bool = True
     """Show the model at /mnt/models inside TorchServe's mount namespace, where the machine allows one."""
     s3: S3Defaults = field(default_factory=S3Defaults)
-    limits: Limits = field(default_factory=Limits)
+    limits: ModelLimits = field(default_factory=ModelLimits)
 
     def __post_init__(self) -> None:
         """Refuse a marker prefix that would match the children of another server."""

@@ -1,14 +1,14 @@
 """Fetches a model into a folder: the program of the pod's `storage-initializer` container.
 
-Run by `fetch` as `python -m pdk.kserve.predictor.storage_initializer` with an `Order` as JSON on stdin, in a process of its
-own, so that boto3 stays out of the server and a stuck transfer can be killed. Its output is the container's log; its exit
-status says what to do next. The folder appears under its final name only when it is complete, and is never changed again.
-
-Exit status: 0 complete, 3 there is nothing yet (ask again), 4 the storage does not answer (ask again), 1 it cannot work.
+Run by `fetch` as `python -m pdk.kserve.predictor.storage_initializer` with a `FetchOrder` as JSON on stdin, in a process
+of its own, so that boto3 stays out of the server and a stuck transfer can be killed. Its output is the container's log;
+its exit status says what to do next. The folder appears under its final name only when it is complete, and is never
+changed again.
 """
 
 import contextlib
 import dataclasses
+import enum
 import json
 import os
 import shutil
@@ -24,9 +24,17 @@ from typing import IO, Any
 from pdk.kserve.predictor.failures import ModelFailure, ModelLoadFailed
 from pdk.kserve.predictor.storage_uri import S3Access, StorageUri, parse_storage_uri, target_of
 
-COMPLETE, FAILED, NOTHING_YET, UNREACHABLE = 0, 1, 3, 4
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 PARTIAL_SUFFIX = ".partial"
+
+
+class FetchStatus(enum.IntEnum):
+    """The exit status: the model is there; it cannot work; there is nothing, or nobody answers, yet (ask again)."""
+
+    COMPLETE = 0
+    FAILED = 1
+    NOTHING_YET = 3
+    UNREACHABLE = 4
 
 
 class NothingThere(Exception):
@@ -38,7 +46,7 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True)
-class Order:
+class FetchOrder:
     """What to fetch; `target` must not exist, its parent must."""
 
     uri: str
@@ -52,16 +60,16 @@ class Order:
         return json.dumps(dataclasses.asdict(self)).encode()
 
 
-def read_order(text: bytes) -> Order:
+def read_order(text: bytes) -> FetchOrder:
     """Parse what `to_json` wrote."""
     fields: dict[str, Any] = json.loads(text)
-    return Order(**{**fields, "access": S3Access(**fields["access"])})
+    return FetchOrder(**{**fields, "access": S3Access(**fields["access"])})
 
 
 class Folder:
     """The folder being filled; `add` enforces the limits, `seal` gives it its final name."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: FetchOrder) -> None:
         self._order = order
         self.target = Path(order.target)
         self._partial = self.target.with_name(self.target.name + PARTIAL_SUFFIX)
@@ -107,11 +115,11 @@ def _sync(folder: Path) -> None:
 
 
 def _chunks(stream: IO[bytes] | Any) -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK):
+    while chunk := stream.read(CHUNK_BYTES):
         yield chunk
 
 
-def fetch(order: Order, say: "Say") -> Folder:
+def fetch(order: FetchOrder, say: "Say") -> Folder:
     """Fetch the model; raise NothingThere, NoAnswer or ModelFailure."""
     uri = parse_storage_uri(order.uri)
     say(f"Copying contents of {order.uri} to local")
@@ -167,7 +175,7 @@ def _client(access: S3Access) -> Any:
     )
 
 
-def _fetch_s3(uri: StorageUri, order: Order, folder: Folder, say: Say) -> None:
+def _fetch_s3(uri: StorageUri, order: FetchOrder, folder: Folder, say: Say) -> None:
     client = _client(order.access)
     with _storage_errors(uri, order.access.endpoint_url or "amazonaws.com"):
         for key in _keys(client, uri):
@@ -254,16 +262,16 @@ def main() -> int:
         folder = fetch(order, say)
     except NothingThere as error:
         say(f"ERROR: {error}")
-        return NOTHING_YET
+        return FetchStatus.NOTHING_YET
     except NoAnswer as error:
         say(f"ERROR: {error}")
-        return UNREACHABLE
+        return FetchStatus.UNREACHABLE
     except (ModelFailure, OSError) as error:
         say(f"ERROR: {error}")
-        return FAILED
+        return FetchStatus.FAILED
     say(f"Successfully copied {order.uri}: {folder.files} files, {folder.bytes} bytes")
     say(f"Model downloaded in {time.monotonic() - started:.2f} s")
-    return COMPLETE
+    return FetchStatus.COMPLETE
 
 
 if __name__ == "__main__":

@@ -16,25 +16,27 @@ from pdk.kserve.controller.controller import ControllerSettings, KServeControlle
 from pdk.kserve.ingress.server import Ingress
 from pdk.kserve.kinds.registry import serving_resources
 from pdk.kserve.predictor.revisions import MIGRATIONS
-from pdk.kserve.predictor.routes import Routes
-from pdk.kserve.predictor.settings import Limits, PredictorSettings
+from pdk.kserve.predictor.routes import ServiceRoutes
+from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.reconcile.changes import Changes
 
-LIMITS = Limits(load_timeout=60.0, drain_timeout=10.0, stop_grace=0.5, health_seconds=0.2, backoff=0.5, max_backoff=2.0)
+LIMITS = ModelLimits(
+    load_timeout=60.0, drain_timeout=10.0, stop_grace=0.5, health_seconds=0.2, backoff=0.5, max_backoff=2.0
+)
 
 
 class Serving:
     """One server's worth: object store, logs, controller, ingress."""
 
-    def __init__(self, root: Path, limits: Limits = LIMITS, port: int = 0, **more):
+    def __init__(self, root: Path, limits: ModelLimits = LIMITS, port: int = 0, **more):
         self.db = Database(root / "kserve.db", [*OBJECT_MIGRATIONS, *MIGRATIONS])
         self.store = ObjectStore(self.db, Changes(), serving_resources())
         if self.store.find("namespaces", "", "default") is None:
             self.store.create("namespaces", {"metadata": {"name": "default"}})
         self.logs = PodLogs(root / "logs")
-        self.routes = Routes()
+        self.routes = ServiceRoutes()
         predictor = PredictorSettings(
             root=root / "models",
             marker_prefix=f"kserve-test/{root}/",

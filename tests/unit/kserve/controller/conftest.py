@@ -15,8 +15,8 @@ from pdk.db.database import Database
 from pdk.kserve.controller.controller import ControllerSettings, KServeController
 from pdk.kserve.kinds.registry import serving_resources
 from pdk.kserve.predictor.revisions import MIGRATIONS, Revisions
-from pdk.kserve.predictor.routes import Routes
-from pdk.kserve.predictor.settings import Limits, PredictorSettings
+from pdk.kserve.predictor.routes import ServiceRoutes
+from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.process import tree
@@ -24,7 +24,7 @@ from pdk.reconcile.changes import Changes
 
 ISVC = "inferenceservices.serving.kserve.io"
 FAKE = Path(__file__).parents[1] / "predictor/fake_torchserve.py"
-LIMITS = Limits(load_timeout=20.0, drain_timeout=3.0, stop_grace=2.0, backoff=0.3, max_backoff=0.3)
+LIMITS = ModelLimits(load_timeout=20.0, drain_timeout=3.0, stop_grace=2.0, backoff=0.3, max_backoff=0.3)
 
 
 class Cluster:
@@ -42,7 +42,7 @@ class Cluster:
             if self.store.find("namespaces", "", name) is None:
                 self.store.create("namespaces", {"metadata": {"name": name}})
         self.revisions = Revisions(self.db)
-        self.routes = Routes()
+        self.routes = ServiceRoutes()
         self.logs = PodLogs(root / "logs")
         self.predictor = PredictorSettings(
             root=root / "models", marker_prefix=f"test-controller/{root}/", python=Path(sys.executable),

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pdk.kserve.predictor import failures, model_spec
+from pdk.kserve.controller.route import VERSION_HEADERS
+from pdk.kserve.predictor import failures
 from pdk.kserve.predictor.config_properties import OPTIONS
 from pdk.kserve.predictor.credentials import SETTINGS
-from pdk.kserve.predictor.lifecycle import VERSION_HEADERS
 from pdk.kserve.predictor.storage_uri import SCHEMES
 
 PAGE = Path(__file__).parents[4] / "docs/compatibility/kserve.md"
@@ -38,8 +38,6 @@ def test_headers():
     assert dict(rows) == VERSION_HEADERS
 
 
-@pytest.mark.parametrize(
-    "kind", [failures.ModelFailure, *failures.ModelFailure.__subclasses__(), model_spec.RuntimeNotRecognized]
-)
-def test_reasons(kind):
-    assert kind.reason in first_cells(section("InferenceService"))
+@pytest.mark.parametrize("reason", failures.FailureReason)
+def test_reasons(reason):
+    assert reason in first_cells(section("InferenceService"))

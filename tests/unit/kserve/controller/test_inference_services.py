@@ -383,8 +383,10 @@ def test_a_revision_that_refuses_connections_is_looked_at_at_once(cluster):
     try:
         rare.apply(rare.model("one"))
         rare.ready(1)
+        # The look that its own status calls for is over: the next one is a minute away.
+        time.sleep(1.0)
         os.kill(rare.revisions.all()[0].process.pid, signal.SIGKILL)
-        time.sleep(0.5)
+        time.sleep(0.2)
         assert rare.revisions.all()[0].restarts == 0
         rare.routes.report_unreachable("default/churn")
         rare.until(lambda: rare.revisions.all()[0].restarts == 1)

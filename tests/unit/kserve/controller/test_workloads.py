@@ -3,6 +3,7 @@
 import pytest
 
 from pdk.kserve.controller.workloads import build_pod
+from pdk.kserve.predictor.failures import FailureReason
 from pdk.kserve.predictor.revisions import Failure, Revision, RevisionState
 
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "uid": "u"}}
@@ -43,7 +44,7 @@ def test_container_states(state, stages, phase, initializer, container):
 
 
 def test_a_crash_loop_shows_its_reason():
-    failure = Failure("RuntimeUnhealthy", "exit status 3", "2024-01-02T03:04:05Z", 3)
+    failure = Failure(FailureReason.RUNTIME_UNHEALTHY, "exit status 3", "2024-01-02T03:04:05Z", 3)
     built = pod(S.FAILED, stages={"fetched": 3.0}, failure=failure, restarts=2)
     status = built["status"]["containerStatuses"][0]
     assert status["state"]["waiting"] == {"reason": "CrashLoopBackOff", "message": "exit status 3"}

@@ -13,7 +13,7 @@ import pytest
 from pdk.base.errors import Unavailable
 from pdk.kserve.ingress.messages import Limits
 from pdk.kserve.ingress.server import Ingress
-from pdk.kserve.predictor.routes import Backend, Route, Routes
+from pdk.kserve.predictor.routes import Backend, ServiceRoute, ServiceRoutes
 
 HOST = "churn.default.example.com"
 PREDICT = "/v1/models/churn:predict"
@@ -95,10 +95,10 @@ def model():
 
 @pytest.fixture
 def routes(model):
-    routes = Routes()
+    routes = ServiceRoutes()
     headers = (("x-pdk-model-version", "7"),)
     backend = Backend("churn-predictor-00001", model.port, ("churn",), headers, max_request_bytes=10_000)
-    routes.set(Route("default", "churn", (HOST, "churn.default.localhost"), ((backend, 100),)))
+    routes.set(ServiceRoute("default", "churn", (HOST, "churn.default.localhost"), ((backend, 100),)))
     return routes
 
 
@@ -164,7 +164,7 @@ def test_predict_is_forwarded_and_signed(ask, model):
 def test_an_annotation_cannot_add_a_header(ask, routes, model):
     value = "1\r\nset-cookie: evil=1\n\x00 \x7f\u20ac\u00e9"
     backend = Backend("churn-predictor-00001", model.port, ("churn",), (("x-pdk-model-version", value),))
-    routes.set(Route("default", "churn", (HOST,), ((backend, 100),)))
+    routes.set(ServiceRoute("default", "churn", (HOST,), ((backend, 100),)))
     for method, path in (("POST", PREDICT), ("GET", "/v1/models")):
         _, headers, _ = ask(method, path, "{}")
         assert headers["x-pdk-model-version"] == "1set-cookie: evil=1 \u00e9"
@@ -173,7 +173,9 @@ def test_an_annotation_cannot_add_a_header(ask, routes, model):
 
 def test_the_share_of_a_stable_revision_that_is_down_is_503(ask, routes, model, monkeypatch):
     canary = Backend("churn-predictor-00002", model.port, ("churn",))
-    routes.set(Route("default", "churn", (HOST,), ((canary, 20),), reason="revision churn-predictor-00001 failed"))
+    routes.set(
+        ServiceRoute("default", "churn", (HOST,), ((canary, 20),), reason="revision churn-predictor-00001 failed")
+    )
     monkeypatch.setattr(routes, "_choose", lambda: 0.2)
     status, headers, value = ask("POST", PREDICT, '{"instances": []}')
     assert (status, headers["retry-after"]) == (503, "2")
@@ -301,7 +303,7 @@ def test_a_full_queue_says_when_to_come_back(ask, model):
 
 def test_no_ready_revision(ask, routes, model):
     routes.set(
-        Route("default", "churn", (HOST,), (), ("churn",), "revision churn-predictor-00001 is loading its model")
+        ServiceRoute("default", "churn", (HOST,), (), ("churn",), "revision churn-predictor-00001 is loading its model")
     )
     for method, path, body in (("POST", PREDICT, "{}"), ("GET", "/v1/models/churn", None)):
         status, headers, value = ask(method, path, body)
@@ -317,7 +319,7 @@ def test_a_revision_that_cannot_be_reached(ask, routes):
         gone = Backend("churn-predictor-00001", unused.getsockname()[1], ("churn",))
         told = []
         routes.on_unreachable = told.append
-        routes.set(Route("default", "churn", (HOST,), ((gone, 100),)))
+        routes.set(ServiceRoute("default", "churn", (HOST,), ((gone, 100),)))
         status, headers, value = ask("POST", PREDICT, "{}")
     assert (status, headers["retry-after"]) == (503, "1")
     assert "churn-predictor-00001" in value["error"]
@@ -337,7 +339,7 @@ def test_a_broken_answer_is_not_repeated(ask, model):
 def test_a_slow_model(ask, routes, model, monkeypatch):
     monkeypatch.setattr("pdk.kserve.ingress.upstream.GRACE_SECONDS", 0.0)
     slow = Backend("churn-predictor-00001", model.port, ("churn",), response_timeout=0.2)
-    routes.set(Route("default", "churn", (HOST,), ((slow, 100),)))
+    routes.set(ServiceRoute("default", "churn", (HOST,), ((slow, 100),)))
     model.answer = lambda seen: time.sleep(1)
     status, _, value = ask("POST", PREDICT, "{}")
     assert (status, value) == (504, {"error": "revision churn-predictor-00001 did not answer within 0.2 s"})
@@ -346,7 +348,7 @@ def test_a_slow_model(ask, routes, model, monkeypatch):
 
 def test_container_concurrency(ask, routes, model):
     limited = Backend("churn-predictor-00001", model.port, ("churn",), max_in_flight=1)
-    routes.set(Route("default", "churn", (HOST,), ((limited, 100),)))
+    routes.set(ServiceRoute("default", "churn", (HOST,), ((limited, 100),)))
     routes.acquire("default/churn")
     status, headers, value = ask("POST", PREDICT, "{}")
     assert (status, headers["retry-after"]) == (503, "1")
@@ -600,7 +602,7 @@ def test_a_switch_under_load_loses_nothing(ingress, routes, model):
         thread.start()
     wait_for(lambda: len(answers) > 100)
     backend = Backend("churn-predictor-00002", other.port, ("churn",))
-    routes.set(Route("default", "churn", (HOST,), ((backend, 100),)))
+    routes.set(ServiceRoute("default", "churn", (HOST,), ((backend, 100),)))
     wait_for(lambda: routes.in_flight("churn-predictor-00001", model.port) == 0)
     model.stop()
     for thread in threads:

@@ -4,89 +4,85 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pdk.db.database import Database
 from pdk.kserve.predictor.failures import ModelLoadFailed
-from pdk.kserve.predictor.fetch import INITIALIZER, Fetcher
+from pdk.kserve.predictor.fetch import start_fetch
 from pdk.kserve.predictor.model_spec import parse_model_spec
-from pdk.kserve.predictor.revisions import Revision
-from pdk.kserve.predictor.settings import Limits, PredictorSettings, S3Defaults
+from pdk.kserve.predictor.node import INITIALIZER, Node
+from pdk.kserve.predictor.revisions import Revision, Revisions
+from pdk.kserve.predictor.routes import ServiceRoutes
+from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings, S3Defaults
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.kubernetes.store.pod_logs import LogOptions, PodLogs
 from pdk.process import tree
-from pdk.process.child import SubprocessLauncher
 from pdk.reconcile.changes import Changes
 
 REVISION = Revision("uid", "ns", "churn", 1, "d", {}, {}, "pod", 1)
 
 
 @pytest.fixture
-def bench(tmp_path, bucket):
-    store = ObjectStore(Database(tmp_path / "db", OBJECT_MIGRATIONS), Changes())
+def node(tmp_path, bucket):
+    db = Database(tmp_path / "db", OBJECT_MIGRATIONS)
     settings = PredictorSettings(
         tmp_path, f"test-fetch/{tmp_path}/", Path(sys.executable), {"PATH": os.environ["PATH"]},
-        Path(tempfile.gettempdir()), s3=S3Defaults(bucket.endpoint, "id", "key"), limits=Limits(max_model_files=2),
+        Path(tempfile.gettempdir()), s3=S3Defaults(bucket.endpoint, "id", "key"), limits=ModelLimits(max_model_files=2),
     )  # fmt: skip
-    logs = PodLogs(tmp_path / "logs")
-    yield Fetcher(store, logs, settings, SubprocessLauncher()), logs
+    yield Node(ObjectStore(db, Changes()), Revisions(db), PodLogs(tmp_path / "logs"), ServiceRoutes(), settings)
     tree.kill_marked(lambda marker: marker.startswith(settings.marker_prefix))
 
 
-def run(fetcher, target, uri="s3://bucket/m"):
+def start(node, target, uri="s3://bucket/m", revision=REVISION):
     spec = parse_model_spec({"model": {"modelFormat": {"name": "pytorch"}, "storageUri": uri}})
-    fetcher.start(REVISION, spec, target)
+    return start_fetch(node, revision, spec, target)
+
+
+def run(node, target, uri="s3://bucket/m"):
+    fetch = start(node, target, uri)
     deadline = time.monotonic() + 20
-    while (outcome := fetcher.poll(REVISION)) is None:
+    while (outcome := fetch.poll()) is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert not fetcher.is_known(REVISION)
     return outcome
 
 
-def test_a_whole_model(bench, bucket, tmp_path):
-    fetcher, logs = bench
+def test_a_whole_model(node, bucket, tmp_path):
     bucket.objects = {"m/a": b"1"}
-    outcome = run(fetcher, tmp_path / "r/models")
+    outcome = run(node, tmp_path / "r/models")
     assert (outcome.complete, outcome.again) == (True, False)
     assert (tmp_path / "r/models/a").read_bytes() == b"1"
-    log = b"".join(logs.read("ns", "pod", INITIALIZER, LogOptions())).decode()
+    log = b"".join(node.logs.read("ns", "pod", INITIALIZER, LogOptions())).decode()
     assert "Downloaded object m/a" in log
     assert "Credential=id/" in bucket.seen[0][1]["Authorization"]
 
 
-def test_an_empty_and_a_silent_storage_may_be_asked_again(bench, tmp_path):
-    fetcher, _ = bench
-    empty = run(fetcher, tmp_path / "models")
+def test_an_empty_and_a_silent_storage_may_be_asked_again(node, tmp_path):
+    empty = run(node, tmp_path / "models")
     assert (empty.complete, empty.again) == (False, True)
     assert "no objects under s3://bucket/m" in empty.cause
-    silent = run(fetcher, tmp_path / "models", "http://127.0.0.1:1/m.mar")
-    assert silent.again
+    assert run(node, tmp_path / "models", "http://127.0.0.1:1/m.mar").again
 
 
-def test_a_refusal_is_final(bench, bucket, tmp_path):
-    fetcher, _ = bench
+def test_a_refusal_is_final(node, bucket, tmp_path):
     bucket.objects = {f"m/{n}": b"x" for n in range(3)}
-    outcome = run(fetcher, tmp_path / "models")
+    outcome = run(node, tmp_path / "models")
     assert (outcome.complete, outcome.again, outcome.status) == (False, False, 1)
     assert "more than 2 files" in outcome.cause
 
 
-def test_a_missing_secret_is_found_before_anything_runs(bench, tmp_path):
-    fetcher, _ = bench
-    spec = parse_model_spec({"model": {"modelFormat": {"name": "pytorch"}, "storageUri": "s3://bucket/m"}})
-    revision = Revision("uid", "ns", "churn", 1, "d", {}, {"serving.kserve.io/storageSecretName": "gone"}, "pod", 1)
+def test_a_missing_secret_is_found_before_anything_runs(node, tmp_path):
+    revision = replace(REVISION, annotations={"serving.kserve.io/storageSecretName": "gone"})
     with pytest.raises(ModelLoadFailed, match='secrets "gone" not found'):
-        fetcher.start(revision, spec, tmp_path / "models")
-    assert not fetcher.is_known(revision)
+        start(node, tmp_path / "models", revision=revision)
+    assert tree.find_marked(lambda marker: marker.startswith(node.settings.marker_prefix)) == []
 
 
-def test_a_fetch_can_be_ended(bench, tmp_path):
-    fetcher, _ = bench
-    spec = parse_model_spec({"model": {"modelFormat": {"name": "pytorch"}, "storageUri": "s3://bucket/m"}})
-    fetcher.start(REVISION, spec, tmp_path / "models")
-    assert fetcher.end(REVISION) == -9
-    assert fetcher.end(REVISION) == 0
-    assert tree.find_marked(lambda marker: marker == fetcher.marker(REVISION)) == []
+def test_a_fetch_can_be_ended(node, tmp_path):
+    fetch = start(node, tmp_path / "models")
+    assert fetch.end() == -9
+    assert fetch.end() == -9
+    assert tree.find_marked(lambda marker: marker == node.marker(REVISION, "fetch")) == []

@@ -15,27 +15,27 @@ from pathlib import Path
 import pytest
 
 from pdk.db.database import Database
-from pdk.kserve.predictor.fetch import INITIALIZER
-from pdk.kserve.predictor.lifecycle import CONTAINER, Lifecycle
+from pdk.kserve.predictor.lifecycle import Lifecycle
+from pdk.kserve.predictor.node import CONTAINER, INITIALIZER, Node
 from pdk.kserve.predictor.revisions import MIGRATIONS, Revision, Revisions, RevisionState, ServiceRow
-from pdk.kserve.predictor.routes import Route, Routes
-from pdk.kserve.predictor.settings import Limits, PredictorSettings
+from pdk.kserve.predictor.routes import Backend, ServiceRoute, ServiceRoutes
+from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.kubernetes.store.pod_logs import LogOptions, PodLogs
 from pdk.process import tree
 from pdk.reconcile.changes import Changes
 
-LIMITS = Limits(load_timeout=20.0, drain_timeout=5.0, stop_grace=2.0, backoff=0.05, max_backoff=0.2)
+LIMITS = ModelLimits(load_timeout=20.0, drain_timeout=5.0, stop_grace=2.0, backoff=0.05, max_backoff=0.2)
 S = RevisionState
 
 
 class Bench:
     """A lifecycle over a data folder; `again` is what a restarted server would have."""
 
-    def __init__(self, root, limits=LIMITS):
+    def __init__(self, root, limits=LIMITS, java=None):
         self.root = root
-        java = root / "java"
-        if not java.exists():
+        java = java or root / "java"
+        if not java.exists() and java.parent == root:
             fake = Path(__file__).with_name("fake_torchserve.py")
             java.write_text(f'#!/bin/sh\nexec {sys.executable} -S {fake} "$@"\n')
             java.chmod(0o755)
@@ -43,13 +43,14 @@ class Bench:
         self.store = ObjectStore(db, Changes())
         self.revisions = Revisions(db)
         self.logs = PodLogs(root / "logs")
-        self.routes = Routes()
+        self.routes = ServiceRoutes()
         self.settings = PredictorSettings(
             root=root / "models", marker_prefix=f"test-lifecycle/{root}/", python=Path(sys.executable),
             environment={"PATH": os.environ["PATH"]}, temp=Path(tempfile.gettempdir()), java=java,
             jvm_flags=(), mount_models=False, limits=limits,
         )  # fmt: skip
-        self.lifecycle = Lifecycle(self.store, self.revisions, self.logs, self.routes, self.settings)
+        self.node = Node(self.store, self.revisions, self.logs, self.routes, self.settings)
+        self.lifecycle = Lifecycle(self.node)
 
     def again(self, **limits):
         return Bench(self.root, replace(LIMITS, **limits))
@@ -78,8 +79,23 @@ class Bench:
             )
         )  # fmt: skip
 
+    def row(self, revision):
+        return self.revisions.of_service(revision.uid)[0]
+
+    def advance(self, revision):
+        return self.lifecycle.of(revision).advance()
+
+    def retire(self, revision):
+        return self.lifecycle.of(revision).retire()
+
+    def until_ended(self, revision):
+        deadline = time.monotonic() + 5
+        while alive(revision):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def until(self, revision, *states, timeout=20.0, step=None):
-        step = step or self.lifecycle.advance
+        step = step or self.advance
         deadline = time.monotonic() + timeout
         while revision.state not in states:
             assert time.monotonic() < deadline, revision
@@ -91,7 +107,7 @@ class Bench:
         return b"".join(self.logs.read("default", revision.pod, container, LogOptions())).decode()
 
     def behave(self, revision, behaviour):
-        path = self.lifecycle._folders(revision).store / "behaviour.json"
+        path = self.node.folders(revision).store / "behaviour.json"
         path.unlink(missing_ok=True)
         path.write_text(json.dumps(behaviour))
 
@@ -103,19 +119,20 @@ def bench(tmp_path):
     tree.kill_marked(lambda marker: marker.startswith(bench.settings.marker_prefix))
 
 
+def backend_of(revision):
+    return Backend(revision.name, revision.process.ports["inference"], revision.process.models)
+
+
 def alive(revision):
     return tree.identify(revision.process.pid) is not None
 
 
 def test_a_model_gets_ready_and_is_retired(bench):
     revision = bench.until(bench.revision(bench.model(probe={"instances": [1]})), S.READY)
-    backend = bench.lifecycle.backend(revision, concurrency=3)
-    assert (backend.revision, backend.models, backend.max_in_flight) == ("churn-predictor-00001", ("m",), 3)
-    assert ("x-pdk-model-version", "7") in backend.headers
     assert set(revision.stages) >= {"fetch", "fetched", "start", "ready"}
     assert "Copying contents" in bench.log(revision, INITIALIZER)
-    assert bench.revisions.get(revision.uid, 1) == revision
-    stopped = bench.until(revision, S.STOPPED, step=bench.lifecycle.retire)
+    assert bench.row(revision) == revision
+    stopped = bench.until(revision, S.STOPPED, step=bench.retire)
     assert tree.identify(revision.process.pid) is None
     bench.lifecycle.forget(stopped)
     assert bench.revisions.all() == []
@@ -124,24 +141,24 @@ def test_a_model_gets_ready_and_is_retired(bench):
 
 def test_retiring_waits_for_requests_under_way(bench):
     revision = bench.until(bench.revision(bench.model()), S.READY)
-    backend = bench.lifecycle.backend(revision)
-    bench.routes.set(Route("default", "churn", ("h",), ((backend, 100),)))
+    backend = backend_of(revision)
+    bench.routes.set(ServiceRoute("default", "churn", ("h",), ((backend, 100),)))
     assert bench.routes.acquire("default/churn") == backend
-    bench.routes.set(Route("default", "churn", ("h",)))
+    bench.routes.set(ServiceRoute("default", "churn", ("h",)))
     for _ in range(5):
-        revision = bench.lifecycle.retire(revision)
+        revision = bench.retire(revision)
         assert revision.state is S.DRAINING
     bench.routes.release(backend)
-    assert bench.lifecycle.retire(revision).state is S.STOPPING
+    assert bench.retire(revision).state is S.STOPPING
 
 
 def test_draining_has_an_end(bench):
     short = bench.again(drain_timeout=0.1)
     revision = short.until(short.revision(short.model()), S.READY)
-    backend = short.lifecycle.backend(revision)
-    short.routes.set(Route("default", "churn", ("h",), ((backend, 100),)))
+    backend = backend_of(revision)
+    short.routes.set(ServiceRoute("default", "churn", ("h",), ((backend, 100),)))
     short.routes.acquire("default/churn")
-    short.until(revision, S.STOPPED, step=short.lifecycle.retire, timeout=8.0)
+    short.until(revision, S.STOPPED, step=short.retire, timeout=8.0)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +175,7 @@ def test_failures_say_cause_and_last_lines(bench, behaviour, reason, words):
     assert "Last log lines of churn-predictor-00001-deployment-abc-x/kserve-container" in revision.failure.message
     assert "fake TorchServe" in bench.log(revision, CONTAINER)
     assert (revision.restarts, revision.attempts) == (1, 1)
-    again = bench.until(bench.lifecycle.advance(revision), S.STARTING)
+    again = bench.until(bench.advance(revision), S.STARTING)
     assert again.failure is not None
 
 
@@ -190,7 +207,7 @@ def test_a_slow_probe_holds_up_nobody(bench):
     longest = 0.0
     while revision.state is not S.READY:
         began = time.monotonic()
-        revision = bench.lifecycle.advance(revision)
+        revision = bench.advance(revision)
         longest = max(longest, time.monotonic() - began)
         assert revision.state in (S.STARTING, S.READY), revision
         time.sleep(0.02)
@@ -214,11 +231,11 @@ def test_a_broken_archive(bench):
 
 def test_storage_that_is_empty_is_asked_until_it_is_not(bench):
     source = bench.root / "later"
-    revision = bench.lifecycle.advance(bench.revision(source.as_uri()))
+    revision = bench.advance(bench.revision(source.as_uri()))
     revision = bench.until(revision, S.PENDING)
     assert "no objects under" in revision.waiting
     assert revision.failure is None
-    assert bench.lifecycle.seconds_to_next(revision) < 1.0
+    assert bench.lifecycle.of(revision).seconds_to_next() < 1.0
     bench.model(name="later")
     ready = bench.until(revision, S.READY)
     assert ready.waiting == ""
@@ -231,7 +248,6 @@ def test_a_crash_while_serving_restarts_at_once_and_is_counted(bench):
     failed = bench.until(revision, S.FAILED)
     assert failed.failure.reason == "RuntimeUnhealthy"
     assert "while it served" in failed.failure.message
-    assert bench.lifecycle.backend(failed) is None
     assert failed.retry_at <= time.time()
     again = bench.until(failed, S.READY)
     assert (again.restarts, again.failure) == (1, None)
@@ -250,13 +266,13 @@ def test_a_server_without_workers_is_restarted_after_a_while(bench):
     short = bench.again(worker_timeout=0.3)
     revision = short.until(short.revision(short.model({})), S.READY)
     short.behave(revision, {"loading": True})
-    assert short.lifecycle.advance(revision) == revision
+    assert short.advance(revision) == revision
     short.behave(revision, {})
-    assert short.lifecycle.advance(revision) == revision
+    assert short.advance(revision) == revision
     time.sleep(0.4)
     short.behave(revision, {"loading": True})
     # Counted anew: there was a worker in between.
-    assert short.lifecycle.advance(revision) == revision
+    assert short.advance(revision) == revision
     failed = short.until(revision, S.FAILED)
     assert failed.failure.reason == "RuntimeUnhealthy"
     assert "no worker of TorchServe was ready for 0.3 s" in failed.failure.message
@@ -267,13 +283,13 @@ def test_a_server_without_workers_is_restarted_after_a_while(bench):
 def test_retiring_signals_nobody_who_got_the_pid_meanwhile(bench):
     revision = bench.until(bench.revision(bench.model()), S.READY)
     os.kill(revision.process.pid, signal.SIGKILL)
-    bench.lifecycle._children[revision.key].wait(5)
+    bench.until_ended(revision)
     bystander = subprocess.Popen(["sleep", "60"], start_new_session=True)
     try:
         process = replace(revision.process, pid=bystander.pid)
         again = bench.again()
         row = again.revisions.put(replace(revision, state=S.DRAINING, process=process))
-        again.until(row, S.STOPPED, step=again.lifecycle.retire)
+        again.until(row, S.STOPPED, step=again.retire)
         assert bystander.poll() is None
     finally:
         bystander.kill()
@@ -288,10 +304,10 @@ def test_a_restarted_server_adopts_what_serves_and_ends_the_rest(bench):
     assert again.lifecycle.adopt() == 1
     assert alive(serving)
     assert tree.identify(stray.process.pid) is None
-    row = again.revisions.get(serving.uid, 1)
-    assert again.lifecycle.advance(row) == row
-    assert again.lifecycle.backend(row).port == serving.process.ports["inference"]
-    again.until(row, S.STOPPED, step=again.lifecycle.retire)
+    row = again.row(serving)
+    assert again.advance(row) == row
+    assert row.process == serving.process
+    again.until(row, S.STOPPED, step=again.retire)
     assert tree.identify(serving.process.pid) is None
 
 
@@ -299,7 +315,7 @@ def test_a_server_killed_while_loading_goes_on(bench):
     starting = bench.until(bench.revision(bench.model({"seconds": 1.0})), S.STARTING)
     again = bench.again()
     assert again.lifecycle.adopt() == 1
-    ready = again.until(again.revisions.get(starting.uid, 1), S.READY)
+    ready = again.until(again.row(starting), S.READY)
     assert ready.process.pid == starting.process.pid
 
 
@@ -323,10 +339,10 @@ def test_a_server_killed_while_fetching_fetches_again(bench):
 def test_a_process_that_ended_while_no_server_ran_is_restarted(bench):
     revision = bench.until(bench.revision(bench.model()), S.READY)
     os.kill(revision.process.pid, signal.SIGKILL)
-    bench.lifecycle._children[revision.key].wait(5)
+    bench.until_ended(revision)
     again = bench.again()
     assert again.lifecycle.adopt() == 0
-    row = again.revisions.get(revision.uid, 1)
+    row = again.row(revision)
     assert (row.state, row.failure) == (S.PENDING, None)
     assert again.until(row, S.READY).restarts == 1
 
@@ -337,16 +353,15 @@ def test_stopping_the_server_ends_all_and_the_rows_start_it_again(bench):
     assert tree.identify(revision.process.pid) is None
     again = bench.again()
     assert again.lifecycle.adopt() == 0
-    row = again.revisions.get(revision.uid, 1)
+    row = again.row(revision)
     assert row.state is S.PENDING
     ready = again.until(row, S.READY)
     assert ready.stages["fetched"] == revision.stages["fetched"]
 
 
 def test_a_missing_java_says_what_to_do(bench):
+    bench = Bench(bench.root, java=Path("/nowhere/java"))
     revision = bench.revision(bench.model())
-    bench.lifecycle._builder._settings = replace(bench.settings, java=None, environment={"PATH": "/nowhere"})
-    bench.lifecycle._builder.__dict__["java"] = Path("/nowhere/java")
     failed = bench.until(revision, S.FAILED)
     assert failed.failure.reason == "RuntimeUnhealthy"
     assert "/nowhere/java" in failed.failure.message

@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 
 from pdk.db.database import Database
-from pdk.kserve.predictor.revisions import MIGRATIONS, Failure, Process, Revision, Revisions, RevisionState, ServiceRow
+from pdk.kserve.predictor.failures import FailureReason
+from pdk.kserve.predictor.revisions import (
+    MIGRATIONS,
+    Failure,
+    Process,
+    Revision,
+    Revisions,
+    RevisionState,
+    ServiceRow,
+    Stage,
+)
 
 
 @pytest.fixture
@@ -31,16 +41,16 @@ def test_a_revision_with_everything(revisions):
     whole = replace(
         REVISION,
         state=RevisionState.READY,
-        failure=Failure("ModelLoadFailed", "why", "2024-01-01T00:00:00Z", 3),
+        failure=Failure(FailureReason.MODEL_LOAD_FAILED, "why", "2024-01-01T00:00:00Z", 3),
         process=Process("marker", "/t", {"inference": 1}, 42, 7, ("m",), 10, 120.0, "m"),
         stages={"created": 1.5},
     )
     revisions.put(REVISION)
     assert revisions.put(whole) == whole
-    assert revisions.get("uid", 2) == whole
     assert revisions.of_service("uid") == revisions.all() == [whole]
+    assert revisions.all()[0].failure.reason is FailureReason.MODEL_LOAD_FAILED
     assert whole.name == "churn-predictor-00002"
-    assert whole.at("ready", 2.5) == {"created": 1.5, "ready": 2.5}
+    assert whole.at(Stage.READY, 2.5) == {"created": 1.5, "ready": 2.5}
 
 
 def test_deleting(revisions):
@@ -49,7 +59,6 @@ def test_deleting(revisions):
     revisions.put(replace(REVISION, number=3))
     revisions.delete(REVISION)
     assert [each.number for each in revisions.all()] == [3]
-    assert revisions.get("uid", 2) is None
     revisions.delete_service("uid")
     assert revisions.all() == []
     assert revisions.keys() == []

@@ -2,17 +2,17 @@
 
 import threading
 
-from pdk.kserve.predictor.routes import Backend, Busy, Route, Routes, strip_port
+from pdk.kserve.predictor.routes import Backend, Busy, ServiceRoute, ServiceRoutes, strip_port
 
 OLD, NEW = Backend("churn-predictor-00001", 1001, ("churn",)), Backend("churn-predictor-00002", 1002, ("churn",))
 
 
 def route(*targets, name="churn", hosts=("churn.default.example.com", "churn.default")):
-    return Route("default", name, hosts, targets)
+    return ServiceRoute("default", name, hosts, targets)
 
 
 def test_host_is_found_in_any_case_with_port_and_trailing_dot():
-    routes = Routes()
+    routes = ServiceRoutes()
     routes.set(route((OLD, 100)))
     for host in (
         "churn.default.example.com",
@@ -30,7 +30,7 @@ def test_ipv6_hosts_keep_their_brackets():
 
 
 def test_the_first_service_of_a_host_keeps_it_until_it_goes():
-    routes = Routes()
+    routes = ServiceRoutes()
     routes.set(route(name="a", hosts=("a.x", "shared")))
     routes.set(route(name="b", hosts=("b.x", "shared")))
     assert routes.by_host("shared").name == "a"
@@ -41,7 +41,7 @@ def test_the_first_service_of_a_host_keeps_it_until_it_goes():
 
 
 def test_requests_are_counted_by_process():
-    routes = Routes()
+    routes = ServiceRoutes()
     routes.set(route((OLD, 100)))
     assert routes.acquire("default/churn") == OLD
     assert routes.acquire("default/churn") == OLD
@@ -56,14 +56,14 @@ def test_requests_are_counted_by_process():
 
 
 def test_a_route_without_revision_and_a_missing_one_differ():
-    routes = Routes()
+    routes = ServiceRoutes()
     routes.set(route())
-    assert isinstance(routes.acquire("default/churn"), Route)
+    assert isinstance(routes.acquire("default/churn"), ServiceRoute)
     assert routes.acquire("default/other") is None
 
 
 def test_container_concurrency_is_a_limit():
-    routes = Routes()
+    routes = ServiceRoutes()
     limited = Backend("churn-predictor-00001", 1001, ("churn",), max_in_flight=1)
     routes.set(route((limited, 100)))
     assert routes.acquire("default/churn") == limited
@@ -74,14 +74,14 @@ def test_container_concurrency_is_a_limit():
 
 def test_traffic_is_shared_by_percent():
     points = iter([0.0, 0.19, 0.2, 0.99])
-    routes = Routes(choose=lambda: next(points))
+    routes = ServiceRoutes(choose=lambda: next(points))
     routes.set(route((NEW, 20), (OLD, 80)))
     chosen = [routes.acquire("default/churn") for _ in range(4)]
     assert chosen == [NEW, NEW, OLD, OLD]
 
 
 def test_after_a_switch_the_old_revision_only_drains():
-    routes = Routes()
+    routes = ServiceRoutes()
     routes.set(route((OLD, 100)))
     stop, seen = threading.Event(), []
 

@@ -10,13 +10,10 @@ import pytest
 
 from pdk.kserve.predictor.failures import ModelLoadFailed
 from pdk.kserve.predictor.storage_initializer import (
-    COMPLETE,
-    FAILED,
-    NOTHING_YET,
-    UNREACHABLE,
+    FetchOrder,
+    FetchStatus,
     NoAnswer,
     NothingThere,
-    Order,
     Say,
     fetch,
     read_order,
@@ -26,7 +23,7 @@ from pdk.kserve.predictor.storage_uri import S3Access
 
 def order(tmp_path, uri, endpoint="", **more):
     access = S3Access(endpoint_url=endpoint, access_key="key", secret_key="secret")
-    return Order(uri, str(tmp_path / "models"), access, **({"max_bytes": 1 << 20, "max_files": 10} | more))
+    return FetchOrder(uri, str(tmp_path / "models"), access, **({"max_bytes": 1 << 20, "max_files": 10} | more))
 
 
 def run(tmp_path, uri, endpoint="", **more):
@@ -148,10 +145,10 @@ def test_an_order_survives_its_way_to_the_child(tmp_path):
 @pytest.mark.parametrize(
     ("objects", "uri", "status", "last"),
     [
-        ({"m/x": b"x"}, "s3://bucket/m", COMPLETE, "Model downloaded in"),
-        ({}, "s3://bucket/m", NOTHING_YET, "ERROR: no objects under"),
-        ({"m/x": b"x"}, "http://127.0.0.1:1/m.mar", UNREACHABLE, "ERROR: http://127.0.0.1:1/m.mar"),
-        ({"m/x": b"x"}, "https://127.0.0.1:1/m.tar", FAILED, "only a single .mar"),
+        ({"m/x": b"x"}, "s3://bucket/m", FetchStatus.COMPLETE, "Model downloaded in"),
+        ({}, "s3://bucket/m", FetchStatus.NOTHING_YET, "ERROR: no objects under"),
+        ({"m/x": b"x"}, "http://127.0.0.1:1/m.mar", FetchStatus.UNREACHABLE, "ERROR: http://127.0.0.1:1/m.mar"),
+        ({"m/x": b"x"}, "https://127.0.0.1:1/m.tar", FetchStatus.FAILED, "only a single .mar"),
     ],
 )
 def test_the_exit_status_says_what_to_do(tmp_path, bucket, objects, uri, status, last):
