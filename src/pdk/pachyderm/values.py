@@ -4,7 +4,8 @@ The numbers of the states are those on the wire.
 """
 
 import enum
-from dataclasses import dataclass
+import operator
+from dataclasses import astuple, dataclass
 from typing import NewType
 
 # Row ids; clients never see them.
@@ -129,3 +130,7 @@ class ProcessStats:
     upload_seconds: float = 0.0
     download_bytes: int = 0
     upload_bytes: int = 0
+
+    def __add__(self, other: "ProcessStats") -> "ProcessStats":
+        """Return the sums."""
+        return ProcessStats(*map(operator.add, astuple(self), astuple(other)))

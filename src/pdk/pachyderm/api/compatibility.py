@@ -32,8 +32,8 @@ never an empty success.
   what to do; the first cause travels down the chain of unrunnable jobs.
 - Metadata of datums is kept in the database; commits of `.meta` repos are empty.
 - Transactions are not supported, so neither is `pachctl stop job <id>` without a pipeline, which sends one.
-- Logs: one file per job, 32 MiB at the most, the newest 500 jobs of a pipeline; pachd's own log is `pdk logs --server
-  pachyderm`.
+- Logs: one file per job, 32 MiB at the most, the newest 500 jobs of a pipeline; pachd's own log is
+  `pdk logs --server pachyderm`.
 - S3 gateway: ListBuckets, ListObjects (v1 and v2), HeadBucket, HeadObject, GetObject with ranges; bucket names
   `[commit.]branch.repo[.project]`; writing answers 501 NotImplemented. An open output commit lists as empty.
 """

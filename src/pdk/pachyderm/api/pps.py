@@ -167,7 +167,7 @@ class PpsService:
         wanted = JobFilter(
             pipeline=pipeline_of(request.pipeline) if request.pipeline.name else None,
             projects=projects_of(request.projects),
-            input_commits=tuple(self._pps.resolve(commit_of(message)) for message in request.input_commit),
+            input_commits=tuple(map(commit_of, request.input_commit)),
             history=request.history,
         )
         for info in job_page(self._pps.jobs.list_job(wanted), request):

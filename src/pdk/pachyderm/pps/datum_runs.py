@@ -1,12 +1,11 @@
 """Processes one datum of a running job: tries, error command, upload, record; what a crash leaves is simply done again.
 
-Called by `job_runs`. Mirrors the original's `worker/datum` and `worker/driver`. Output files and the datum's row change in
-one transaction, so a datum either counts with all its output or not at all.
+Called by `job_runs`. Mirrors the original's `worker/datum` and `worker/driver`. Output files and the datum's row change
+in one transaction, so a datum either counts with all its output or not at all.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from pdk.base.errors import PdkError
 from pdk.db.database import Database
@@ -14,20 +13,12 @@ from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import DEFAULT_PROJECT
 from pdk.pachyderm.pps.logs import DatumLog
 from pdk.pachyderm.pps.outputs import output_files
+from pdk.pachyderm.pps.running import Restarted, Stopped
 from pdk.pachyderm.pps.types import Datum, Job
-from pdk.pachyderm.pps.user_code import JobContext, Restarted, Stopped, Try, UserCode, UserCodeFailed
+from pdk.pachyderm.pps.user_code import JobContext, Try, UserCode, UserCodeFailed
 from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.values import DatumId, DatumState, JobState, ProcessStats
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a datum ended; `reason` of a failed one holds the cause of its last try."""
-
-    datum: Datum
-    state: DatumState
-    reason: str = ""
 
 
 class DatumRuns:
@@ -40,15 +31,16 @@ class DatumRuns:
         self._code = code
         self._spec = context.spec
 
-    def process(self, datum: Datum, log: DatumLog) -> Outcome:
-        """Process one datum and record how it ended; raises Stopped or JobTimedOut with nothing recorded."""
+    def process(self, datum: Datum, log: DatumLog) -> None:
+        """Process one datum and record how it ended. Raises Stopped or JobTimedOut, with nothing recorded."""
         stats, cause, recovered = ProcessStats(), "", False
         tries = 0
         while tries < self._spec.datum_tries:
-            if self._context.cancellation.cancelled:
+            if self._context.running.cancelled:
                 raise Stopped
             try:
-                return self._try(datum, log, stats)
+                self._try(datum, log, stats)
+                return
             except Restarted:
                 log.worker("datum begins anew: it was restarted")
             except _TryFailed as failed:
@@ -58,27 +50,21 @@ class DatumRuns:
                 log.worker(f"failed processing datum, try {tries} of {self._spec.datum_tries}: {cause}")
         if recovered:
             log.worker("datum was recovered: the error command succeeded")
-            return self._record(Outcome(datum, DatumState.RECOVERED, cause), stats)
-        return self._record(Outcome(datum, DatumState.FAILED, cause), stats)
+        self._record(datum, DatumState.RECOVERED if recovered else DatumState.FAILED, stats, cause)
 
-    def _try(self, datum: Datum, log: DatumLog, before: ProcessStats) -> Outcome:
+    def _try(self, datum: Datum, log: DatumLog, before: ProcessStats) -> None:
         stats, recovered = before, False
         try:
-            with self._code.prepare(datum) as (attempt, download):
-                stats = replace(
-                    stats,
-                    download_seconds=stats.download_seconds + download.seconds,
-                    download_bytes=stats.download_bytes + download.bytes,
-                )
+            with self._code.prepare(datum) as attempt:
+                stats += attempt.download
                 try:
-                    seconds = self._run_cmd(attempt, log)
+                    stats += ProcessStats(process_seconds=self._run_cmd(attempt, log))
                 except UserCodeFailed:
                     recovered = self._run_err_cmd(attempt, log)
                     raise
-                stats = replace(stats, process_seconds=stats.process_seconds + seconds)
-                return self._upload(datum, attempt, stats)
+                self._upload(datum, attempt, stats)
         except (UserCodeFailed, PdkError, OSError) as error:
-            if self._context.cancellation.cancelled:
+            if self._context.running.cancelled:
                 raise Stopped from error
             # File names of user code may be no UTF-8, which neither database nor protobuf can hold.
             text = str(error).encode("utf-8", "backslashreplace").decode()
@@ -106,36 +92,37 @@ class DatumRuns:
             return False
         return True
 
-    def _upload(self, datum: Datum, attempt: Try, stats: ProcessStats) -> Outcome:
-        """Store the output and record success in one transaction; the content itself is written before, outside of it."""
+    def _upload(self, datum: Datum, attempt: Try, stats: ProcessStats) -> None:
+        """Store the output and record success in one transaction; the content itself is written before it."""
         started, size = time.monotonic(), 0
-        job = self._context.job
-        writer = self._pfs.file_writer(job.output_commit)
+        writer = self._pfs.file_writer(self._context.job.output_commit)
         try:
-            for file in output_files(attempt.scratch, attempt.pfs_root):
+            for file in output_files(attempt.scratch):
                 writer.put(file.path, file.chunks(), datum=datum.id)
                 size += file.source.stat().st_size
-            seconds = time.monotonic() - started
-            stats = replace(
-                stats, upload_seconds=stats.upload_seconds + seconds, upload_bytes=stats.upload_bytes + size
-            )
-            return self._record(Outcome(datum, DatumState.SUCCESS), stats, writer.close)
+            stats += ProcessStats(upload_seconds=time.monotonic() - started, upload_bytes=size)
+            self._record(datum, DatumState.SUCCESS, stats, with_it=writer.close)
         except BaseException:
             writer.abort()
             raise
 
-    def _record(self, outcome: Outcome, stats: ProcessStats, with_it: Callable[[], object] | None = None) -> Outcome:
-        """Write the end of a datum, with `with_it` in the same transaction; raise Stopped when the job has ended meanwhile."""
+    def _record(
+        self,
+        datum: Datum,
+        state: DatumState,
+        stats: ProcessStats,
+        reason: str = "",
+        with_it: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Write how a datum ended, with `with_it` in the same transaction. Raises Stopped when the job ended meanwhile."""
         key = self._context.job.key
         with self._db.transaction() as conn:
             row = job_rows.get(conn, key)
             if row is None or row.state != JobState.JOB_RUNNING:
                 raise Stopped
-            if with_it is not None:
-                with_it()
-            datum_rows.finish(conn, key, outcome.datum.id, outcome.state, outcome.reason, stats)
-            job_rows.count_datum(conn, row.seq, outcome.state, stats)
-        return outcome
+            with_it()
+            datum_rows.finish(conn, key, datum.id, state, reason, stats)
+            job_rows.count_datum(conn, row.seq, state, stats)
 
 
 class _TryFailed(Exception):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pdk.pachyderm.pfs.types import FileInfo, FileType
 from pdk.pachyderm.pps.types import Datum, DatumInput
@@ -78,6 +78,14 @@ def inputs_from_json(text: str) -> tuple[DatumInput, ...]:
             group_by=item["group_by"],
         )
         for item in json.loads(text)
+    )
+
+
+def names_inputs(data_filters: Iterable[str], inputs: Sequence[DatumInput]) -> bool:
+    """Tell whether each data filter names one of the inputs: its path, or its hash in hex."""
+    return all(
+        any(text.strip("/") == item.path.strip("/") or text == item.hash.hex() for item in inputs)
+        for text in data_filters
     )
 
 

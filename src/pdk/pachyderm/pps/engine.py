@@ -1,18 +1,15 @@
 """Pps: the pipeline system, as the composition root and the api see it.
 
-One object per server, made by `pdk.stack` on top of a `Pfs` with the same `Database` and `Changes`. It hooks into pfs in its
-constructor, so it must be made before the first client is served; `start` runs the job loop once the server knows its address.
+One object per server, made by `pdk.stack` on top of a `Pfs` with the same `Database` and `Changes`. It hooks into pfs in
+its constructor, so it must be made before the first client is served; `start` runs the job loop once the server knows its
+address.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from pdk.db.database import Database
 from pdk.pachyderm.pfs.engine import Pfs
-from pdk.pachyderm.pfs.types import CommitHandle
 from pdk.pachyderm.pps.datums import DatumLister
-from pdk.pachyderm.pps.environment import Address
 from pdk.pachyderm.pps.errors import DatumNotRunning
 from pdk.pachyderm.pps.images import ImageMap
 from pdk.pachyderm.pps.inputs import check_unique_names, parse_input, pfs_inputs, with_input_defaults
@@ -20,30 +17,16 @@ from pdk.pachyderm.pps.job_runs import JobRuns
 from pdk.pachyderm.pps.jobs import Jobs
 from pdk.pachyderm.pps.logs import Logs
 from pdk.pachyderm.pps.pipelines import Pipelines
+from pdk.pachyderm.pps.running import RunningJob
 from pdk.pachyderm.pps.scratch import remove_tree
 from pdk.pachyderm.pps.secrets import Secrets
+from pdk.pachyderm.pps.settings import Address, PpsSettings
 from pdk.pachyderm.pps.types import Datum, Job, JobDetails, JobInfo, Json
 from pdk.pachyderm.pps.user_code import Surroundings
 from pdk.pachyderm.store.logs import LogFiles
 from pdk.pachyderm.values import Commit, Repo
 from pdk.process.child import Launcher, namespaces_available, reap_leftovers
 from pdk.reconcile.changes import Changes
-
-
-@dataclass(frozen=True)
-class PpsSettings:
-    """`data_dir` holds logs and scratch folders; `marker_prefix` must differ between data folders (see `process.tree`).
-
-    `path` is user code's PATH where its image's stand-in says no other; `threads` its OMP_NUM_THREADS; `max_parallel_datums`
-    caps a spec's parallelism; `max_running_jobs` is the number of pipelines that may run at once.
-    """
-
-    data_dir: Path
-    marker_prefix: str
-    path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    threads: int = 1
-    max_parallel_datums: int = 4
-    max_running_jobs: int = 16
 
 
 class Pps:
@@ -69,28 +52,17 @@ class Pps:
     def start(self, host: str, port: int) -> None:
         """End what a killed server left running, then run jobs; `host` and `port`: where user code reaches this pachd."""
         reap_leftovers(self._settings.marker_prefix)
-        scratch = self._settings.data_dir / "scratch"
-        remove_tree(scratch)
+        remove_tree(self._settings.scratch_root)
         surroundings = Surroundings(
             pfs=self._pfs,
             launcher=self._launcher,
             images=self._images,
             secrets=self.secrets,
-            scratch_root=scratch,
+            settings=self._settings,
             address=Address(host, port),
-            path=self._settings.path,
-            threads=self._settings.threads,
-            marker_prefix=self._settings.marker_prefix,
             no_namespace=namespaces_available(),
         )
-        self._runs = JobRuns(
-            self._db,
-            self.jobs,
-            self.logs,
-            surroundings,
-            self._settings.max_parallel_datums,
-            self._settings.max_running_jobs,
-        )
+        self._runs = JobRuns(self._db, self.jobs, self.logs, surroundings)
         self.jobs.on_changed.append(self._runs.on_job_changed)
         self._pfs.on_finished.append(self._runs.on_commit_settled)
         self._runs.start()
@@ -104,8 +76,11 @@ class Pps:
     def job_details(self, info: JobInfo) -> JobDetails:
         """Return the spec a job runs with and what it is doing now."""
         effective, salt = self.jobs.spec_of(info)
-        running = self._runs.running_datums(info.job) if self._runs is not None else ()
-        return JobDetails(effective, salt, running)
+        running = self._running(info.job)
+        return JobDetails(effective, salt, running.datums if running is not None else ())
+
+    def _running(self, job: Job) -> RunningJob | None:
+        return self._runs.running(job) if self._runs is not None else None
 
     def preview_datums(self, canonical: Json, project: str) -> list[Datum]:
         """Return the datums a pipeline with this canonical input would have now.
@@ -121,15 +96,12 @@ class Pps:
                 heads[leaf.branch.repo] = head
         return DatumLister(self._pfs, heads).list_datums(tree, "")
 
-    def resolve(self, handle: CommitHandle) -> Commit:
-        """Return the commit a client means. Raises NotFound."""
-        return self._pfs.resolve(handle)
-
     def restart_datum(self, job: Job, data_filters: Sequence[str]) -> None:
         """Begin the datums that are being processed and match every filter (path or hash) anew, not counted as a try.
 
         Raises JobNotFound, DatumNotRunning.
         """
         self.jobs.inspect_job(job)
-        if self._runs is None or not self._runs.restart_datum(job, data_filters):
+        running = self._running(job)
+        if running is None or not running.restart(data_filters):
             raise DatumNotRunning(job, data_filters)

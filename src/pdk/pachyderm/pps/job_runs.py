@@ -1,7 +1,7 @@
 """The job loop: takes each pipeline's oldest unfinished job from CREATED to its end.
 
-A `Reconciler` keyed by job; every step is a row, so after `kill -9` the loop goes on where the rows say. Mirrors the job state
-machine of the original's `transform/registry.go`:
+A `Reconciler` keyed by job; every step is a row, so after `kill -9` the loop goes on where the rows say. Mirrors the job
+state machine of the original's `transform/registry.go`:
 
     CREATED -> STARTING -> (all provenance FINISHED) -> RUNNING -> FINISHING -> SUCCESS
                         -> UNRUNNABLE                 -> FAILURE   -> FAILURE      any unfinished -> KILLED
@@ -22,50 +22,42 @@ from contextlib import contextmanager
 from pdk.base.clock import from_rfc3339, now
 from pdk.base.errors import NotFound, PdkError
 from pdk.db.database import Database
-from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import CommitInfo
 from pdk.pachyderm.pps.datum_runs import DatumRuns, failure_reason
 from pdk.pachyderm.pps.job_infos import NOTHING_TO_RUN, datum_of, job_of, pipeline_info
 from pdk.pachyderm.pps.job_plans import JobPlans, unrunnable
 from pdk.pachyderm.pps.jobs import JOB_TIMED_OUT, Jobs
-from pdk.pachyderm.pps.logs import Logs, matches_filter
-from pdk.pachyderm.pps.secrets import SecretMask, is_confidential
+from pdk.pachyderm.pps.logs import Logs
+from pdk.pachyderm.pps.running import RunningJob, Stopped
 from pdk.pachyderm.pps.spec import parse_spec
-from pdk.pachyderm.pps.types import Job, Pipeline, PipelineInfo, PipelineSpec, RunningDatum
-from pdk.pachyderm.pps.user_code import Cancellation, JobContext, JobTimedOut, Stopped, Surroundings, UserCode
+from pdk.pachyderm.pps.types import Job, Pipeline, PipelineInfo, PipelineSpec
+from pdk.pachyderm.pps.user_code import JobContext, JobTimedOut, Surroundings, UserCode
 from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as pipeline_rows
 from pdk.pachyderm.store.datums import DatumRow
 from pdk.pachyderm.store.jobs import JobRow
-from pdk.pachyderm.values import NO_DATUM, Commit, CommitSetId, DatumId, DatumState, JobId, JobState
+from pdk.pachyderm.values import NO_DATUM, Commit, CommitSetId, DatumState, JobId, JobState
 from pdk.reconcile.loop import Reconciler
 
+# How many characters of a reason are kept.
 MAX_REASON = 4000
 
 
 class JobRuns:
-    """Runs the jobs of this pachd: one at a time per pipeline, up to `workers` pipelines at once."""
+    """Runs the jobs of this pachd: one at a time per pipeline."""
 
-    def __init__(
-        self,
-        db: Database,
-        jobs: Jobs,
-        logs: Logs,
-        surroundings: Surroundings,
-        max_parallel_datums: int,
-        workers: int,
-    ) -> None:
+    def __init__(self, db: Database, jobs: Jobs, logs: Logs, surroundings: Surroundings) -> None:
         self._db = db
-        self._pfs: Pfs = surroundings.pfs
+        self._pfs = surroundings.pfs
         self._jobs = jobs
         self._logs = logs
         self._at = surroundings
         self._plans = JobPlans(db, surroundings.pfs)
-        self._max_parallel_datums = max_parallel_datums
         self._lock = threading.Lock()
-        self._running: dict[Job, _Run] = {}
+        self._running: dict[Job, RunningJob] = {}
         self._stopping = False
+        workers = surroundings.settings.max_running_jobs
         self._loop = Reconciler("pps-jobs", self._reconcile, self._next_keys, workers=workers)
 
     def start(self) -> None:
@@ -83,58 +75,42 @@ class JobRuns:
             self._stopping = True
             runs = list(self._running.values())
         for run in runs:
-            run.cancellation.cancel()
+            run.cancel()
         self._loop.stop()
 
-    def wake(self) -> None:
-        """Look again at every job that may move."""
-        for key in self._next_keys():
-            self._loop.enqueue(key)
+    def running(self, job: Job) -> RunningJob | None:
+        """Return what runs of a job now, None when nothing does."""
+        with self._lock:
+            return self._running.get(job)
 
     def on_job_changed(self, job: Job) -> None:
         """Signal of `Jobs`: end the user code of a job that has ended, let the next one begin."""
-        with self._lock:
-            run = self._running.get(job)
+        run = self.running(job)
         if run is not None and self._has_ended(job):
-            run.cancellation.cancel()
-        self.wake()
+            run.cancel()
+        self._wake()
 
     def on_commit_settled(self, commit: Commit) -> None:
-        """Signal of pfs: a commit is FINISHED or gone; jobs that waited for it may move, the job of a gone one goes too."""
+        """Signal of pfs: a commit is FINISHED or gone; who waited for it may move, the job of a gone one goes too."""
         job = Job(Pipeline(commit.repo.project, commit.repo.name), JobId(commit.id))
         if commit.repo == job.pipeline.output_repo and self._row(job) is not None:
-            with self._lock:
-                run = self._running.get(job)
-            if run is not None and not self._has_output(job):
-                run.cancellation.cancel()
+            run = self.running(job)
+            if run is not None and self._output(job) is None:
+                run.cancel()
             self._loop.enqueue(str(job))
-        self.wake()
+        self._wake()
 
-    def _has_output(self, job: Job) -> bool:
+    def _output(self, job: Job) -> CommitInfo | None:
         try:
-            self._pfs.inspect_commit(job.output_commit)
+            return self._pfs.inspect_commit(job.output_commit)
         except NotFound:
-            return False
-        return True
-
-    def running_datums(self, job: Job) -> tuple[RunningDatum, ...]:
-        """Return the datums of a job that are being processed now."""
-        with self._lock:
-            run = self._running.get(job)
-        return run.datums if run is not None else ()
-
-    def restart_datum(self, job: Job, data_filters: Sequence[str]) -> bool:
-        """Begin the running datums that match every filter anew; False when there is none."""
-        with self._lock:
-            run = self._running.get(job)
-        matching = [
-            datum
-            for datum in (run.datums if run is not None else ())
-            if all(any(matches_filter(item, text) for item in datum.inputs) for text in data_filters)
-        ]
-        return any([run.cancellation.restart(datum.datum_id) for datum in matching if run is not None])
+            return None
 
     # The loop
+
+    def _wake(self) -> None:
+        for key in self._next_keys():
+            self._loop.enqueue(key)
 
     def _next_keys(self) -> list[str]:
         with self._db.read() as conn:
@@ -153,12 +129,10 @@ class JobRuns:
         row = self._row(job)
         if row is None:
             return
-        try:
-            output = self._pfs.inspect_commit(job.output_commit)
-        except NotFound:
+        output = self._output(job)
+        if output is None:
             self._jobs.forget_job(job)
-            return
-        if row.finished is None and self._is_next(row):
+        elif row.finished is None and self._is_next(row):
             try:
                 self._step(row, output)
             except Exception as error:
@@ -173,7 +147,10 @@ class JobRuns:
     def _step(self, row: JobRow, output: CommitInfo) -> None:
         job = job_of(row)
         if row.state == JobState.JOB_CREATED:
-            self._set_state(row, JobState.JOB_STARTING)
+            with self._db.transaction() as conn:
+                moved = job_rows.set_state(conn, row.seq, JobState.JOB_STARTING, [JobState.JOB_CREATED])
+            if moved:
+                self._logs.master(job.pipeline, "job is JOB_STARTING", job.id)
         if row.state in (JobState.JOB_CREATED, JobState.JOB_STARTING):
             inputs = [self._pfs.inspect_commit(commit) for commit in output.direct_provenance]
             if any(info.finished is None for info in inputs):
@@ -188,14 +165,6 @@ class JobRuns:
             fresh = job_rows.get(tx.conn, job.key)
             if fresh is not None and fresh.state == JobState.JOB_FINISHING and self._jobs.settle(tx, fresh):
                 self._log_end(job)
-
-    def _set_state(self, row: JobRow, state: JobState) -> bool:
-        with self._db.transaction() as conn:
-            expected = [JobState.JOB_CREATED] if state == JobState.JOB_STARTING else [JobState.JOB_RUNNING]
-            moved = job_rows.set_state(conn, row.seq, state, expected)
-        if moved:
-            self._logs.master(job_of(row).pipeline, f"job is {state.name}", row.id)
-        return moved
 
     def _log_end(self, job: Job) -> None:
         def log() -> None:
@@ -245,9 +214,9 @@ class JobRuns:
     # Running
 
     @contextmanager
-    def _register(self, job: Job) -> Iterator["_Run | None"]:
+    def _register(self, job: Job) -> Iterator[RunningJob | None]:
         """Make the run reachable for `stop` and `on_job_changed`; None when it must not begin."""
-        run = _Run()
+        run = RunningJob()
         with self._lock:
             if not self._stopping:
                 self._running[job] = run
@@ -258,7 +227,7 @@ class JobRuns:
             with self._lock:
                 self._running.pop(job, None)
 
-    def _run(self, row: JobRow, run: "_Run") -> bool:
+    def _run(self, row: JobRow, run: RunningJob) -> bool:
         """Process the datums and close the commits; False when the job ended otherwise or the server stops."""
         job = job_of(row)
         info, spec = self._pipeline(row)
@@ -280,12 +249,13 @@ class JobRuns:
             self._jobs.finish_commits(tx, job, "")
         return True
 
-    def _process(self, job: Job, info: PipelineInfo, spec: PipelineSpec, run: "_Run") -> None:
+    def _process(self, job: Job, info: PipelineInfo, spec: PipelineSpec, run: RunningJob) -> None:
         with self._db.read() as conn:
             rows = datum_rows.list_of_job(conn, job.key, [DatumState.STARTING])
         if not rows:
             return
-        context = JobContext(job, info, spec, run.cancellation, self._mask(spec), self._deadline(job, spec))
+        mask = self._at.secrets.mask(spec.transform.secrets)
+        context = JobContext(job, info, spec, run, mask, self._deadline(job, spec))
         code = UserCode(self._at, context)
         log = self._logs.open_job(job)
         try:
@@ -295,39 +265,12 @@ class JobRuns:
 
             def process(row: DatumRow) -> None:
                 datum = datum_of(row)
-                with run.processing(RunningDatum(datum.id, now(), datum.inputs)):
+                with run.processing(datum):
                     runs.process(datum, log.datum(datum.id))
 
-            self._in_parallel(process, rows, min(spec.parallelism, self._max_parallel_datums), run)
+            _in_parallel(process, rows, min(spec.parallelism, self._at.settings.max_parallel_datums), run)
         finally:
             log.close()
-
-    @staticmethod
-    def _in_parallel(process: Callable[[DatumRow], None], rows: Sequence[DatumRow], parallel: int, run: "_Run") -> None:
-        if parallel == 1 or len(rows) == 1:
-            for row in rows:
-                process(row)
-            return
-        with concurrent.futures.ThreadPoolExecutor(parallel, thread_name_prefix="pps-datum") as pool:
-            futures = [pool.submit(process, row) for row in rows]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                # One datum was stopped or timed out, so all are; those not begun yet never are.
-                pool.shutdown(wait=False, cancel_futures=True)
-                run.cancellation.cancel()
-                raise
-
-    def _mask(self, spec: PipelineSpec) -> SecretMask:
-        values: list[bytes] = []
-        for mount in spec.transform.secrets:
-            try:
-                found = self._at.secrets.values(mount)
-            except PdkError:
-                continue  # the datum fails with this very error when it asks for the value
-            values += [value for key, value in found.items() if is_confidential(key, value)]
-        return SecretMask(values)
 
     def _deadline(self, job: Job, spec: PipelineSpec) -> float | None:
         """Return when job_timeout passes on the monotonic clock; it counts from `started`, across restarts."""
@@ -337,30 +280,21 @@ class JobRuns:
         return time.monotonic() + spec.job_timeout - (now() - from_rfc3339(row.started)).total_seconds()
 
 
-class _Run:
-    """A job that is being run by this process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._datums: dict[DatumId, RunningDatum] = {}
-        self.cancellation = Cancellation()
-
-    @property
-    def datums(self) -> tuple[RunningDatum, ...]:
-        """The datums that are being processed."""
-        with self._lock:
-            return tuple(self._datums.values())
-
-    @contextmanager
-    def processing(self, datum: RunningDatum) -> Iterator[None]:
-        """Show the datum as running."""
-        with self._lock:
-            self._datums[datum.datum_id] = datum
+def _in_parallel(process: Callable[[DatumRow], None], rows: Sequence[DatumRow], parallel: int, run: RunningJob) -> None:
+    if parallel == 1 or len(rows) == 1:
+        for row in rows:
+            process(row)
+        return
+    with concurrent.futures.ThreadPoolExecutor(parallel, thread_name_prefix="pps-datum") as pool:
+        futures = [pool.submit(process, row) for row in rows]
         try:
-            yield
-        finally:
-            with self._lock:
-                del self._datums[datum.datum_id]
+            for future in futures:
+                future.result()
+        except BaseException:
+            # One datum was stopped or timed out, so all are; those not begun yet never are.
+            pool.shutdown(wait=False, cancel_futures=True)
+            run.cancel()
+            raise
 
 
 def _job(key: str) -> Job:

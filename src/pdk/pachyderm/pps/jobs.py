@@ -1,7 +1,7 @@
 """Jobs: created with their output commits, inspected and listed, stopped and deleted, ended.
 
-Called by the api through `Pps`, by `pipelines` and by `job_runs`. Mirrors the job calls of the original's pps server. A job is a
-row; every change of it is one transaction together with what changes of its output and meta commit.
+Called by the api, by `pipelines` and by `job_runs`. Mirrors the job calls of the original's pps server. A job is a row;
+every change of it is one transaction together with what changes of its output and meta commit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from pdk.db.database import Database
 from pdk.pachyderm.pfs import commits
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.transaction import PfsTransaction
-from pdk.pachyderm.pfs.types import CommitState, NewCommit
+from pdk.pachyderm.pfs.types import CommitHandle, CommitState, NewCommit
 from pdk.pachyderm.pps.errors import DatumNotFound, JobNotFound, PipelineNotFound
 from pdk.pachyderm.pps.job_infos import datum_info, job_info, job_of
 from pdk.pachyderm.pps.logs import Logs
@@ -23,20 +23,21 @@ from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as pipeline_rows
 from pdk.pachyderm.store.jobs import JobRow
-from pdk.pachyderm.values import Commit, CommitSetId, DatumId, DatumState, JobId, JobState, RepoType
+from pdk.pachyderm.values import CommitSetId, DatumId, DatumState, JobId, JobState, RepoType
 from pdk.reconcile.changes import Changes
 
 DEFAULT_STOP_REASON = "job stopped"
+# The original's text, as it is.
 JOB_TIMED_OUT = " jobtimed out"
 
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs `list_job` returns. `history` 0 = of the present version of each pipeline, n = also n before, -1 = of all."""
+    """Which jobs `list_job` returns. `history` 0 = of each pipeline's present version, n = also n before, -1 = of all."""
 
     pipeline: Pipeline | None = None
     projects: Sequence[str] = ()
-    input_commits: Sequence[Commit] = ()
+    input_commits: Sequence[CommitHandle] = ()
     history: int = 0
 
 
@@ -48,8 +49,8 @@ class Jobs:
         self._pfs = pfs
         self._changes = changes
         self._logs = logs
+        # Called after a transaction that created, ended or deleted a job; only a signal.
         self.on_changed: list[Callable[[Job], None]] = []
-        """Called after a transaction that created, ended or deleted a job; only a signal."""
 
     # Creation and end, inside a transaction of pfs
 
@@ -93,7 +94,10 @@ class Jobs:
             self.end(tx, row, JobState.JOB_KILLED, reason)
 
     def settle(self, tx: PfsTransaction, row: JobRow) -> bool:
-        """End a FINISHING job once its output commit is FINISHED: SUCCESS, or FAILURE with what pfs found wrong; False = not yet."""
+        """End a FINISHING job once its output commit is FINISHED: SUCCESS, or FAILURE with what pfs found wrong.
+
+        False when the commit is not FINISHED yet.
+        """
         job = job_of(row)
         info = self._pfs.inspect_commit(job.output_commit)
         if info.finished is None:
@@ -158,6 +162,7 @@ class Jobs:
 
     def list_job(self, wanted: JobFilter) -> list[JobInfo]:
         """Describe jobs, newest first. Raises PipelineNotFound, or NotFound for an unknown input commit."""
+        read = {self._pfs.resolve(handle) for handle in wanted.input_commits}
         with self._db.read() as conn:
             if wanted.pipeline is None:
                 rows = job_rows.list_all(conn)
@@ -171,14 +176,11 @@ class Jobs:
                 rows = [
                     row for row in rows if row.version >= current.get((row.project, row.pipeline), 0) - wanted.history
                 ]
-            return [job_info(row) for row in self._reading(rows, wanted.input_commits)]
-
-    def _reading(self, rows: Sequence[JobRow], input_commits: Sequence[Commit]) -> list[JobRow]:
-        """Keep the jobs whose output commit comes from all of `input_commits`."""
-        if not input_commits:
-            return list(rows)
-        wanted = set(input_commits)
-        return [row for row in rows if wanted <= set(self._pfs.provenance(job_of(row).output_commit))]
+            return [
+                job_info(row)
+                for row in rows
+                if not read or read <= set(self._pfs.provenance(job_of(row).output_commit))
+            ]
 
     def job_set(self, set_id: CommitSetId) -> list[JobInfo]:
         """Describe the jobs with this id, upstream ones first; none when there is no such job."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pdk.base.errors import InvalidArgument
 from pdk.db.database import Database
-from pdk.pachyderm.pps.datum_values import inputs_from_json
+from pdk.pachyderm.pps.datum_values import inputs_from_json, names_inputs
 from pdk.pachyderm.pps.errors import JobNotFound, PipelineNotFound
 from pdk.pachyderm.pps.types import DatumInput, Job, LogFilter, LogMessage, Pipeline
 from pdk.pachyderm.store import datums as datum_rows
@@ -173,7 +173,7 @@ class _Reader:
         if wanted.datum_id and record.datum_id != wanted.datum_id:
             return None
         inputs = self._inputs_of(record)
-        if not all(_matches(inputs, text) for text in wanted.data_filters):
+        if not names_inputs(wanted.data_filters, inputs):
             return None
         moment = datetime.fromtimestamp(record.moment, UTC)
         return LogMessage(
@@ -189,12 +189,3 @@ class _Reader:
                 row = datum_rows.get(conn, Job(self._pipeline, record.job_id).key, record.datum_id)
             self._inputs[key] = inputs_from_json(row.inputs) if row else ()
         return self._inputs[key]
-
-
-def _matches(inputs: tuple[DatumInput, ...], text: str) -> bool:
-    return any(matches_filter(item, text) for item in inputs)
-
-
-def matches_filter(item: DatumInput, text: str) -> bool:
-    """Tell whether a data filter names this input: its path, or its hash in hex."""
-    return text.strip("/") == item.path.strip("/") or text == item.hash.hex()

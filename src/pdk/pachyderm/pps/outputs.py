@@ -1,8 +1,8 @@
 """What user code left in `/pfs/out`: walk it, check it, hand it to pfs.
 
-Called by `user_code` after a successful try, when nothing of the try runs any more. Mirrors the upload of the original's
-`pfssync`: folders are implicit; a symlink to an input, or to another output file, is stored as a copy. A link that leaves
-`/pfs`, a socket, pipe or device fails the datum, with the path and what to do.
+Called by `datum_runs` after a successful try, when nothing of the try runs any more. Mirrors the upload of the
+original's `pfssync`: folders are implicit; a symlink to an input, or to another output file, is stored as a copy. A link
+that leaves `/pfs`, a socket, pipe or device fails the datum, with the path and what to do.
 """
 
 import os
@@ -37,12 +37,12 @@ class OutputFile:
                 yield data
 
 
-def output_files(scratch: Scratch, pfs_root: str) -> Iterator[OutputFile]:
-    """Yield every file below `/pfs/out`, ordered by path; `pfs_root` is what user code saw as `/pfs`. Raises BadOutput."""
-    yield from _walk(scratch, pfs_root, scratch.out, "", frozenset())
+def output_files(scratch: Scratch) -> Iterator[OutputFile]:
+    """Yield every file below `/pfs/out`, ordered by path. Raises BadOutput."""
+    yield from _walk(scratch, scratch.out, "", frozenset())
 
 
-def _walk(scratch: Scratch, pfs_root: str, folder: Path, prefix: str, linked: frozenset[Path]) -> Iterator[OutputFile]:
+def _walk(scratch: Scratch, folder: Path, prefix: str, linked: frozenset[Path]) -> Iterator[OutputFile]:
     """Walk one folder; `linked` are the folders above it from the first link on, none when no link led here."""
     if prefix.count("/") > MAX_DEPTH:
         raise BadOutput(f"/pfs/out{prefix[:200]}... is nested deeper than {MAX_DEPTH} folders")
@@ -50,7 +50,7 @@ def _walk(scratch: Scratch, pfs_root: str, folder: Path, prefix: str, linked: fr
         path = f"{prefix}/{entry.name}"
         source = Path(entry.path)
         if entry.is_symlink():
-            source = _follow(scratch, pfs_root, source, path)
+            source = _follow(scratch, source, path)
         mode = source.lstat().st_mode
         if stat.S_ISREG(mode):
             yield OutputFile(path, source)
@@ -58,9 +58,9 @@ def _walk(scratch: Scratch, pfs_root: str, folder: Path, prefix: str, linked: fr
             raise BadOutput(f"/pfs/out{path} is a {_kind(mode)}; only files, folders and links to them can be stored")
         elif linked or entry.is_symlink():
             _check_link(scratch, source, path, linked)
-            yield from _walk(scratch, pfs_root, source, path, linked | {source})
+            yield from _walk(scratch, source, path, linked | {source})
         else:
-            yield from _walk(scratch, pfs_root, source, path, linked)
+            yield from _walk(scratch, source, path, linked)
 
 
 def _kind(mode: int) -> str:
@@ -77,7 +77,7 @@ def _check_link(scratch: Scratch, source: Path, path: str, linked: frozenset[Pat
         raise BadOutput(f"/pfs/out{path} links to a folder that contains it")
 
 
-def _follow(scratch: Scratch, pfs_root: str, link: Path, path: str) -> Path:
+def _follow(scratch: Scratch, link: Path, path: str) -> Path:
     """Resolve a link element by element inside `/pfs`, as user code saw it; never through a link of the machine."""
     parts = list(link.relative_to(scratch.pfs).parts)
     done: list[str] = []
@@ -98,8 +98,8 @@ def _follow(scratch: Scratch, pfs_root: str, link: Path, path: str) -> Path:
             continue
         target = PurePosixPath(here.readlink())
         if target.is_absolute():
-            if not target.is_relative_to(pfs_root):
+            if not target.is_relative_to(scratch.pfs_root):
                 break
-            done, target = [], target.relative_to(pfs_root)
+            done, target = [], target.relative_to(scratch.pfs_root)
         parts[:0] = target.parts
     raise BadOutput(f"/pfs/out{path} is a link to {link.readlink()}, outside /pfs; copy the file into /pfs/out instead")

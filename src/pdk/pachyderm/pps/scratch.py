@@ -14,31 +14,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+# Where user code finds its inputs and leaves its output.
+PFS = "/pfs"
+
 
 @dataclass(frozen=True)
 class Scratch:
-    """The folders of one try."""
+    """The folders of one try; `mounted`: user code sees `pfs` as `/pfs`, in a mount namespace of its own."""
 
     root: Path
+    mounted: bool
+
+    @property
+    def pfs_root(self) -> str:
+        """The path at which user code sees `pfs`."""
+        return PFS if self.mounted else str(self.pfs)
 
     @property
     def pfs(self) -> Path:
-        """What user code sees as `/pfs`."""
+        """Where the inputs and the output are on this machine."""
         return self.root / "pfs"
 
     @property
     def out(self) -> Path:
-        """What user code sees as `/pfs/out`."""
+        """Where user code leaves its output."""
         return self.pfs / "out"
 
     @property
     def home(self) -> Path:
-        """HOME."""
+        """What HOME says."""
         return self.root / "home"
 
     @property
     def tmp(self) -> Path:
-        """TMPDIR."""
+        """What TMPDIR says."""
         return self.root / "tmp"
 
     @property
@@ -53,10 +62,10 @@ class Scratch:
 
 
 @contextlib.contextmanager
-def new_scratch(parent: Path) -> Iterator[Scratch]:
+def new_scratch(parent: Path, mounted: bool = True) -> Iterator[Scratch]:
     """Make the folders below `parent` (mode 0700) and remove them afterwards."""
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    scratch = Scratch(Path(tempfile.mkdtemp(prefix="datum-", dir=parent)))
+    scratch = Scratch(Path(tempfile.mkdtemp(prefix="datum-", dir=parent)), mounted)
     try:
         for folder in (scratch.out, scratch.home, scratch.tmp, scratch.work, scratch.secrets):
             folder.mkdir(parents=True)

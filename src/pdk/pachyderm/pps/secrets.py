@@ -19,15 +19,13 @@ from pdk.pachyderm.pps.types import SecretInfo, SecretMount
 from pdk.pachyderm.store import secrets as rows
 
 MAX_SECRET_BYTES = 1 << 20
+# Shorter values are left alone: replacing every `1` or `true` would make a log unreadable.
 MIN_MASKED = 6
-"""Shorter values are left alone: replacing every `1` or `true` would make a log unreadable."""
-
 MASK = "*****"
+# Last words of keys whose values are names or addresses: masking `det_master` would hide from an error what it is about.
 PUBLIC_KEYS = frozenset(
     {"user", "username", "name", "namespace", "host", "port", "url", "uri", "ref", "bucket", "region", "master"}
 )
-"""Last words of keys whose values are names or addresses: masking `det_master` would hide from an error what it is about."""
-
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 
@@ -39,7 +37,7 @@ class Secrets:
         self._db = db
 
     def create_secret(self, file: bytes) -> None:
-        """Store the Secret whose JSON is `file`; raise InvalidArgument or SecretExists."""
+        """Store the Secret whose JSON is `file`. Raises InvalidArgument, SecretExists."""
         row = parse_secret(file)
         with self._db.transaction() as conn:
             if rows.get(conn, row.name) is not None:
@@ -47,13 +45,13 @@ class Secrets:
             rows.insert(conn, row)
 
     def delete_secret(self, name: str) -> None:
-        """Remove a secret; raise SecretNotFound."""
+        """Remove a secret. Raises SecretNotFound."""
         with self._db.transaction() as conn:
             if not rows.delete(conn, name):
                 raise SecretNotFound(name)
 
     def inspect_secret(self, name: str) -> SecretInfo:
-        """Return a secret without its values; raise SecretNotFound."""
+        """Return a secret without its values. Raises SecretNotFound."""
         with self._db.read() as conn:
             row = rows.get(conn, name)
         if row is None:
@@ -71,7 +69,7 @@ class Secrets:
             self.values(mount)
 
     def values(self, mount: SecretMount) -> dict[str, bytes]:
-        """Return key -> value of what `mount` asks for: one key, or all; raise MissingSecret."""
+        """Return key -> value of what `mount` asks for: one key, or all. Raises MissingSecret."""
         with self._db.read() as conn:
             row = rows.get(conn, mount.name)
         if row is None:
@@ -82,13 +80,24 @@ class Secrets:
             raise MissingSecret(mount.name, mount.key)
         return {mount.key: base64.b64decode(row.data[mount.key])}
 
+    def mask(self, mounts: Iterable[SecretMount]) -> "SecretMask":
+        """Return what hides the confidential values of `mounts` in text; a missing secret has none."""
+        confidential: list[bytes] = []
+        for mount in mounts:
+            try:
+                values = self.values(mount)
+            except MissingSecret:
+                continue  # the datum fails with this very error when it asks for the value
+            confidential += [value for key, value in values.items() if is_confidential(key, value)]
+        return SecretMask(confidential)
+
 
 def _info(row: rows.SecretRow) -> SecretInfo:
     return SecretInfo(row.name, row.type, from_rfc3339(row.created))
 
 
 def parse_secret(file: bytes) -> rows.SecretRow:
-    """Check the JSON of a Kubernetes Secret; raise InvalidArgument without ever quoting a value."""
+    """Return the row of a Kubernetes Secret in JSON. Raises InvalidArgument, never quoting a value."""
     if len(file) > MAX_SECRET_BYTES:
         raise InvalidArgument(f"secret: larger than {MAX_SECRET_BYTES} bytes")
     try:
@@ -131,7 +140,7 @@ def _value(part: str, key: str, value: object) -> str:
 
 
 def is_confidential(key: str, value: bytes) -> bool:
-    """Tell whether a value must not be shown: all but names and addresses by their key, and addresses with a password in them."""
+    """Tell whether a value must not be shown: all but names and addresses by their key, unless a password is in them."""
     return re.split(r"[-_.]", key.lower())[-1] not in PUBLIC_KEYS or b"@" in value
 
 

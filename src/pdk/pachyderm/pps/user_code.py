@@ -1,12 +1,11 @@
 """Runs the user code of one datum once: fresh `/pfs`, environment, child process, log lines, what went wrong.
 
-Called by `datum_runs`. Mirrors the original's worker driver. `/pfs` is a real path in the child's own mount namespace; where the
-machine allows no namespaces, `PFS_ROOT` says where it is instead.
+Called by `datum_runs`. Mirrors the original's worker driver. `/pfs` is a real path in the child's own mount namespace;
+where the machine allows no namespaces, `PFS_ROOT` says where it is instead.
 """
 
 import collections
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,16 +14,18 @@ from pathlib import Path
 from pdk.base.errors import FailedPrecondition
 from pdk.base.ids import new_id
 from pdk.pachyderm.pfs.engine import Pfs
-from pdk.pachyderm.pps import environment
-from pdk.pachyderm.pps.environment import PFS, Address, Layout
+from pdk.pachyderm.pps.environment import base_environment, datum_environment, job_environment
 from pdk.pachyderm.pps.images import ImageMap, ImageTarget
 from pdk.pachyderm.pps.logs import DatumLog
-from pdk.pachyderm.pps.scratch import Scratch, new_scratch
+from pdk.pachyderm.pps.running import RunningJob
+from pdk.pachyderm.pps.scratch import PFS, Scratch, new_scratch
 from pdk.pachyderm.pps.secrets import SecretMask, Secrets
+from pdk.pachyderm.pps.settings import Address, PpsSettings
 from pdk.pachyderm.pps.types import Datum, Job, PipelineInfo, PipelineSpec, SecretMount
-from pdk.pachyderm.values import DatumId
+from pdk.pachyderm.values import ProcessStats
 from pdk.process.child import Child, ChildSpec, Launcher, Mount
 
+# How much of the end of each stream is kept to say why user code failed: lines, and characters of a reason.
 LAST_LINES = 12
 MAX_CAUSE = 2000
 
@@ -33,84 +34,20 @@ class UserCodeFailed(Exception):
     """One try of a datum failed; the text says why, ending with what user code printed last."""
 
 
-class Stopped(Exception):
-    """The job was stopped, or the server is stopping: nothing is to be recorded for the datum."""
-
-
-class Restarted(Exception):
-    """A client asked for this datum to begin anew; the try does not count."""
-
-
 class JobTimedOut(Exception):
     """The job's own time ran out."""
 
 
-class Cancellation:
-    """Ends the children of one job from another thread; safe against a child that is just being started."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._children: dict[DatumId, Child] = {}
-        self._restarting: set[DatumId] = set()
-        self._cancelled = False
-
-    @property
-    def cancelled(self) -> bool:
-        """True once `cancel` was called."""
-        return self._cancelled
-
-    def cancel(self) -> None:
-        """Kill what runs now and whatever is started later."""
-        with self._lock:
-            self._cancelled = True
-            children = list(self._children.values())
-        for child in children:
-            child.kill()
-
-    def restart(self, datum_id: DatumId) -> bool:
-        """Kill the user code of one datum so that it begins anew; False when none of it runs now."""
-        with self._lock:
-            child = self._children.get(datum_id)
-            if child is not None:
-                self._restarting.add(datum_id)
-        if child is not None:
-            child.kill()
-        return child is not None
-
-    @contextlib.contextmanager
-    def watch(self, datum_id: DatumId, child: Child) -> Iterator[None]:
-        """Let `cancel` and `restart` reach `child` for as long as it runs; raises Stopped or Restarted if they did."""
-        with self._lock:
-            self._children[datum_id] = child
-            cancelled = self._cancelled
-        if cancelled:
-            child.kill()
-        try:
-            yield
-        finally:
-            with self._lock:
-                del self._children[datum_id]
-                restarted = datum_id in self._restarting
-                self._restarting.discard(datum_id)
-        if self._cancelled:
-            raise Stopped
-        if restarted:
-            raise Restarted
-
-
 @dataclass(frozen=True)
 class Surroundings:
-    """What every run on this machine shares; paths are the server's, `path` is the base PATH, None in `no_namespace` = they work."""
+    """What every run on this machine shares; `no_namespace`: why there are no mount namespaces, None = there are."""
 
     pfs: Pfs
     launcher: Launcher
     images: ImageMap
     secrets: Secrets
-    scratch_root: Path
+    settings: PpsSettings
     address: Address
-    path: str
-    threads: int
-    marker_prefix: str
     no_namespace: str | None = None
 
 
@@ -121,17 +58,9 @@ class JobContext:
     job: Job
     info: PipelineInfo
     spec: PipelineSpec
-    cancellation: Cancellation
+    running: RunningJob
     mask: SecretMask
     deadline: float | None
-
-
-@dataclass(frozen=True)
-class Download:
-    """How long it took to lay out the inputs, in seconds, and their size in bytes."""
-
-    seconds: float
-    bytes: int
 
 
 class UserCode:
@@ -144,48 +73,42 @@ class UserCode:
         self._target = self._image or ImageTarget()
 
     @contextlib.contextmanager
-    def prepare(self, datum: Datum) -> Iterator[tuple["Try", Download]]:
-        """Lay out a fresh `/pfs` for one try and remove it afterwards; raises PdkError when an input cannot be read."""
-        with new_scratch(self._at.scratch_root) as scratch:
+    def prepare(self, datum: Datum) -> Iterator["Try"]:
+        """Lay out a fresh `/pfs` for one try and remove it afterwards. Raises PdkError when an input cannot be read."""
+        with new_scratch(self._at.settings.scratch_root, self._at.no_namespace is None) as scratch:
             started = time.monotonic()
             for item in datum.inputs:
                 folder = scratch.pfs / item.name
                 folder.mkdir(exist_ok=True)
                 self._at.pfs.export(item.commit, item.path, folder, item.empty_files)
-            layout = self._layout(scratch)
-            env, mounts = self._environment(datum, layout, scratch)
+            secret_env, secret_mounts = self._secrets(scratch)
+            # Later layers win, as in the original.
+            env = {
+                **base_environment(scratch, self._at.settings),
+                **self._target.env,
+                **self._job.spec.transform.env,
+                **secret_env,
+                **job_environment(self._job.info, self._job.job, self._at.address),
+                **datum_environment(datum, scratch.pfs_root),
+            }
+            file = scratch.pfs / ".env"
+            file.touch(mode=0o600)
+            file.write_text("".join(f"{key}={value}\n" for key, value in env.items()), errors="surrogateescape")
             seconds = time.monotonic() - started
             size = sum(item.size_bytes for item in datum.inputs if not item.empty_files)
-            yield (
-                Try(self._at, self._job, datum, scratch, layout, self._spec(env, mounts, scratch)),
-                Download(seconds, size),
-            )
+            download = ProcessStats(download_seconds=seconds, download_bytes=size)
+            yield Try(self._at, self._job, datum, scratch, self._child(env, secret_mounts, scratch), download)
 
-    def _layout(self, scratch: Scratch) -> Layout:
-        root = PFS if self._at.no_namespace is None else str(scratch.pfs)
-        return Layout(root, str(scratch.home), str(scratch.tmp))
-
-    def _environment(self, datum: Datum, layout: Layout, scratch: Scratch) -> tuple[dict[str, str], list[Mount]]:
-        transform = self._job.spec.transform
-        secret_env: dict[str, str] = {}
+    def _secrets(self, scratch: Scratch) -> tuple[dict[str, str], list[Mount]]:
+        """Return the variables and the folders that hold the secrets of the transform."""
+        env: dict[str, str] = {}
         mounts: list[Mount] = []
-        for number, mount in enumerate(transform.secrets):
+        for number, mount in enumerate(self._job.spec.transform.secrets):
             values = self._at.secrets.values(mount)
             if mount.env_var:
-                secret_env[mount.env_var] = _as_variable(mount, values[mount.key])
+                env[mount.env_var] = _as_variable(mount, values[mount.key])
             else:
                 mounts.append(self._mount_secret(mount, values, scratch.secrets / str(number)))
-        env = environment.merged(
-            self._job.spec,
-            self._target.env,
-            environment.base_environment(layout, self._at.path, self._at.threads),
-            secret_env,
-            environment.job_environment(self._job.info, self._job.job, self._at.address),
-            environment.datum_environment(datum, layout),
-        )
-        file = scratch.pfs / ".env"
-        file.touch(mode=0o600)
-        file.write_text(environment.env_file(env), errors="surrogateescape")
         return env, mounts
 
     def _mount_secret(self, mount: SecretMount, values: Mapping[str, bytes], folder: Path) -> Mount:
@@ -200,10 +123,9 @@ class UserCode:
             (folder / key).write_bytes(value)
         return Mount(folder, mount.mount_path, read_only=True)
 
-    def _spec(self, env: Mapping[str, str], secret_mounts: Sequence[Mount], scratch: Scratch) -> ChildSpec:
-        mounts: list[Mount] = []
-        if self._at.no_namespace is None:
-            mounts = [Mount(scratch.pfs, PFS), *self._target.mounts, *secret_mounts]
+    def _child(self, env: Mapping[str, str], secret_mounts: Sequence[Mount], scratch: Scratch) -> ChildSpec:
+        """Return what is the same for every command of a try."""
+        mounts = [Mount(scratch.pfs, PFS), *self._target.mounts, *secret_mounts] if scratch.mounted else []
         working_dir = self._job.spec.transform.working_dir
         cwd = Path(working_dir) if working_dir else self._target.cwd or scratch.work
         return ChildSpec(marker="", argv=(), env=env, cwd=cwd, mounts=mounts)
@@ -229,7 +151,7 @@ class UserCode:
 
 
 class Try:
-    """One try: a laid-out `/pfs` that commands can be run in."""
+    """One try: a laid-out `/pfs` that commands can be run in; `download`: what laying it out took."""
 
     def __init__(
         self,
@@ -237,18 +159,18 @@ class Try:
         job: JobContext,
         datum: Datum,
         scratch: Scratch,
-        layout: Layout,
-        spec: ChildSpec,
+        child: ChildSpec,
+        download: ProcessStats,
     ) -> None:
         self._at = surroundings
         self._job = job
         self._datum = datum
-        self._spec = spec
+        self._child = child
         self.scratch = scratch
-        self.pfs_root = layout.pfs
+        self.download = download
 
     def run(self, cmd: Sequence[str], stdin: Sequence[str], log: DatumLog) -> None:
-        """Run `cmd` with the lines of `stdin`; raise UserCodeFailed, JobTimedOut, Stopped or Restarted."""
+        """Run `cmd` with the lines of `stdin`. Raises UserCodeFailed, JobTimedOut, Stopped or Restarted."""
         printed = LastLines()
 
         def on_line(stream: str, text: str) -> None:
@@ -258,7 +180,7 @@ class Try:
 
         child = self._start(cmd, stdin, on_line)
         started = time.monotonic()
-        with self._job.cancellation.watch(self._datum.id, child):
+        with self._job.running.watch(self._datum.id, child):
             status = self._wait(child, started)
         if status is None:
             self._raise_timeout(printed)
@@ -267,10 +189,10 @@ class Try:
 
     def _start(self, cmd: Sequence[str], stdin: Sequence[str], on_line: Callable[[str, str], None]) -> Child:
         spec = replace(
-            self._spec,
-            # The pipeline too: two that read the same input have the same job and datum ids.
-            # Of this start alone: ending an attempt looks for its marker until nothing bears it, and must not find the next.
-            marker=f"{self._at.marker_prefix}{self._job.job}/{self._datum.id}/{new_id()}",
+            self._child,
+            # The pipeline too: two that read the same input have the same job and datum ids. Of this start alone: ending
+            # an attempt looks for its marker until nothing bears it, and must not find the next.
+            marker=f"{self._at.settings.marker_prefix}{self._job.job}/{self._datum.id}/{new_id()}",
             argv=cmd,
             stdin="".join(f"{line}\n" for line in stdin).encode(),
         )
@@ -281,17 +203,12 @@ class Try:
         except OSError as error:
             raise UserCodeFailed(f"cannot run {cmd[0]}: {error.strerror or error}") from error
 
-    def _deadline(self, started: float) -> float | None:
-        datum_timeout = self._job.spec.datum_timeout
-        limits = [self._job.deadline, None if datum_timeout is None else started + datum_timeout]
-        return min((limit for limit in limits if limit is not None), default=None)
-
     def _wait(self, child: Child, started: float) -> int | None:
         """Return the exit status, None when a time-out passed (then the whole tree has been killed)."""
-        deadline = self._deadline(started)
-        if deadline is None:
-            return child.wait()
-        status = child.wait(max(0.0, deadline - time.monotonic()))
+        datum_timeout = self._job.spec.datum_timeout
+        limits = [self._job.deadline, None if datum_timeout is None else started + datum_timeout]
+        deadline = min((limit for limit in limits if limit is not None), default=None)
+        status = child.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
         if status is None:
             child.kill()
             child.wait()
@@ -304,7 +221,7 @@ class Try:
 
 
 def _as_variable(mount: SecretMount, value: bytes) -> str:
-    """Return a secret's value as an environment variable holds it; raise FailedPrecondition for one that cannot be one."""
+    """Return a secret's value as an environment variable holds it. Raises FailedPrecondition when none can."""
     if b"\0" in value:
         raise FailedPrecondition(
             f"key {mount.key} of secret {mount.name} holds a NUL byte, which variable {mount.env_var} cannot: "
@@ -314,7 +231,7 @@ def _as_variable(mount: SecretMount, value: bytes) -> str:
 
 
 def exit_text(status: int) -> str:
-    """Say how a process ended."""
+    """Return how a process ended, in words."""
     if status < 0:
         hint = " (killed: out of memory?)" if status == -9 else ""
         return f"ended by signal {-status}{hint}"
@@ -335,7 +252,7 @@ class LastLines:
             self._lines[stream].append(text)
 
     def explain(self, what: str) -> str:
-        """Return `what` with the last lines of stderr, or of stdout when there are none; at most MAX_CAUSE characters."""
+        """Return `what` with the last lines of stderr, or else of stdout; at most MAX_CAUSE characters of them."""
         lines = self._lines["stderr"] or self._lines["stdout"]
         text = "\n".join(lines)
         if len(text) > MAX_CAUSE:

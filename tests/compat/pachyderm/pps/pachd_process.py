@@ -16,8 +16,9 @@ from pdk.pachyderm.api.pps import PpsService
 from pdk.pachyderm.api.server import PachdServer, methods_of
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs.engine import Pfs
-from pdk.pachyderm.pps.engine import Pps, PpsSettings
+from pdk.pachyderm.pps.engine import Pps
 from pdk.pachyderm.pps.images import ImageMap, ImageTarget
+from pdk.pachyderm.pps.settings import PpsSettings
 from pdk.pachyderm.store import pfs_schema, pps_schema
 from pdk.process.child import SubprocessLauncher
 from pdk.reconcile.changes import Changes

@@ -17,8 +17,9 @@ from pdk.db.database import Database
 from pdk.pachyderm.pfs import commits, repos
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import CommitState
-from pdk.pachyderm.pps.engine import Pps, PpsSettings
+from pdk.pachyderm.pps.engine import Pps
 from pdk.pachyderm.pps.images import ImageMap
+from pdk.pachyderm.pps.settings import PpsSettings
 from pdk.pachyderm.pps.types import Job, Pipeline
 from pdk.pachyderm.store import pfs_schema, pps_schema
 from pdk.pachyderm.values import Branch, DatumState, Repo

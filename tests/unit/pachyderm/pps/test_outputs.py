@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pdk.pachyderm.pps.outputs import BadOutput, output_files
-from pdk.pachyderm.pps.scratch import new_scratch
+from pdk.pachyderm.pps.scratch import Scratch, new_scratch
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def scratch(tmp_path):
         yield scratch
 
 
-def stored(scratch, root="/pfs"):
-    return {file.path: b"".join(file.chunks()).decode() for file in output_files(scratch, root)}
+def stored(scratch):
+    return {file.path: b"".join(file.chunks()).decode() for file in output_files(scratch)}
 
 
 def test_files_are_stored_with_their_paths_and_folders_are_implicit(scratch):
@@ -27,7 +27,7 @@ def test_files_are_stored_with_their_paths_and_folders_are_implicit(scratch):
     (scratch.out / "x/1").write_text("one")
     (scratch.out / "2").write_text("")
     assert stored(scratch) == {"/2": "", "/x/1": "one"}
-    assert [file.path for file in output_files(scratch, "/pfs")] == ["/2", "/x/1"]
+    assert [file.path for file in output_files(scratch)] == ["/2", "/x/1"]
 
 
 def test_links_to_inputs_are_copies(scratch):
@@ -40,7 +40,7 @@ def test_links_to_inputs_are_copies(scratch):
 
 def test_links_are_read_as_user_code_saw_them_without_namespaces(scratch):
     (scratch.out / "file").symlink_to(scratch.pfs / "data/a.csv")
-    assert stored(scratch, str(scratch.pfs)) == {"/file": "a"}
+    assert stored(Scratch(scratch.root, mounted=False)) == {"/file": "a"}
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,16 @@ import pytest
 from pdk.base.errors import FailedPrecondition
 from pdk.db.database import Database
 from pdk.pachyderm.pps.datum_values import make_datum
-from pdk.pachyderm.pps.environment import Address
 from pdk.pachyderm.pps.images import ImageMap, ImageTarget
+from pdk.pachyderm.pps.running import Restarted, RunningJob, Stopped
 from pdk.pachyderm.pps.secrets import SecretMask, Secrets
+from pdk.pachyderm.pps.settings import Address, PpsSettings
 from pdk.pachyderm.pps.spec import parse_request
 from pdk.pachyderm.pps.types import DatumInput, Job, PipelineInfo
 from pdk.pachyderm.pps.user_code import (
-    Cancellation,
     JobContext,
     JobTimedOut,
     LastLines,
-    Restarted,
-    Stopped,
     Surroundings,
     UserCode,
     UserCodeFailed,
@@ -64,7 +62,7 @@ class Bench:
         self.secrets = Secrets(db)
         self.images = {}
         self.log = Log()
-        self.cancellation = Cancellation()
+        self.running = RunningJob()
         self.no_namespace = NO_NAMESPACE
 
     def code(self, transform, deadline=None, **spec):
@@ -80,12 +78,13 @@ class Bench:
             parsed.pipeline, 1, Commit(parsed.pipeline.spec_repo, "spec1"), moment, moment, False,
             PipelineState.PIPELINE_RUNNING, "", JobState.JOB_STATE_UNKNOWN, 1, "", "{}", {},
         )  # fmt: skip
+        settings = PpsSettings(self.root, f"pdk-test-{os.getpid()}/", PATH)
         surroundings = Surroundings(
-            Files(), SubprocessLauncher(), ImageMap(self.images), self.secrets, self.root / "scratch",
-            Address("127.0.0.1", 1234), PATH, 1, f"pdk-test-{os.getpid()}/", self.no_namespace,
+            Files(), SubprocessLauncher(), ImageMap(self.images), self.secrets, settings, Address("127.0.0.1", 1234),
+            self.no_namespace,
         )  # fmt: skip
         self.context = JobContext(
-            Job(parsed.pipeline, "job1"), info, parsed, self.cancellation, SecretMask([b"hunter2hunter2"]), deadline
+            Job(parsed.pipeline, "job1"), info, parsed, self.running, SecretMask([b"hunter2hunter2"]), deadline
         )
         return UserCode(surroundings, self.context)
 
@@ -97,7 +96,8 @@ class Bench:
     def run(self, cmd, stdin=(), transform=None, datum=None, **spec):
         """Run `cmd` once; return what `/pfs/out` holds."""
         code = self.code({"cmd": cmd, "stdin": list(stdin), **(transform or {})}, **spec)
-        with code.prepare(datum or self.datum()) as (attempt, _):
+        datum = datum or self.datum()
+        with self.running.processing(datum), code.prepare(datum) as attempt:
             attempt.run(self.context.spec.transform.cmd, self.context.spec.transform.stdin, self.log)
             return {path.name: path.read_text() for path in attempt.scratch.out.iterdir()}
 
@@ -146,6 +146,29 @@ def test_the_servers_own_environment_stays_outside(bench, monkeypatch):
     names = {line.split("=")[0] for line in bench.log.lines}
     assert "PDK_TEST_LEAK" not in names
     assert "HOME" in names
+
+
+def test_later_layers_of_the_environment_win_and_all_of_it_is_in_a_file(bench):
+    bench.images["mine"] = ImageTarget(env={"A": "image", "B": "image", "C": "image"})
+    bench.secrets.create_secret(secret_file(key="secret"))
+    bench.run(
+        ["/bin/sh"],
+        ["/usr/bin/env", "echo --", '/bin/cat "$PFS_ROOT/.env"'],
+        transform={
+            "image": "mine",
+            "env": {"A": "transform", "B": "transform", "PATH": "/mine", "PACH_JOB_ID": "forged", "data": "forged"},
+            "secrets": [{"name": "s", "key": "key", "env_var": "B"}],
+        },
+    )
+    border = bench.log.lines.index("--")
+    seen, written = (
+        dict(line.split("=", 1) for line in lines)
+        for lines in (bench.log.lines[:border], bench.log.lines[border + 1 :])
+    )
+    assert [written[name] for name in "ABC"] == ["transform", "secret", "image"]
+    assert (written["PATH"], written["PACH_JOB_ID"]) == ("/mine", "job1")
+    assert written["data"].endswith("/data/a/b")
+    assert written.items() <= seen.items()
 
 
 def test_output_lines_are_logged_and_secrets_are_masked(bench):
@@ -207,9 +230,10 @@ def test_a_running_datum_can_be_ended_from_outside(bench, action, error):
         while not bench.log.lines:
             time.sleep(0.01)
         if action == "cancel":
-            bench.cancellation.cancel()
+            bench.running.cancel()
         else:
-            assert bench.cancellation.restart(bench.datum().id)
+            assert not bench.running.restart(["/another"])
+            assert bench.running.restart(["/a/b"])
 
     thread = threading.Thread(target=act)
     thread.start()
@@ -219,10 +243,10 @@ def test_a_running_datum_can_be_ended_from_outside(bench, action, error):
 
 
 def test_what_is_started_after_a_cancel_ends_at_once(bench):
-    bench.cancellation.cancel()
+    bench.running.cancel()
     with pytest.raises(Stopped):
         bench.run(["sleep", "300"])
-    assert not bench.cancellation.restart(bench.datum().id)
+    assert not bench.running.restart([])
 
 
 def test_a_mapped_image_gives_folder_and_environment(bench, tmp_path):
