@@ -1,6 +1,7 @@
-"""A pachd (pfs and the S3 gateway) on free ports, and the official client of it."""
+"""A pachd (pfs and the S3 gateway) on free ports, or the one the environment names, and the official client of it."""
 
 import pytest
+import targets
 from pachyderm_sdk import Client
 
 from pdk.db.database import Database
@@ -49,6 +50,35 @@ def pfs_server(tmp_path):
 
 
 @pytest.fixture
-def client(pfs_server, monkeypatch):
+def client(request, monkeypatch):
     monkeypatch.delenv("PACH_PYTHON_AUTH_TOKEN", raising=False)
-    return Client(host="127.0.0.1", port=pfs_server.server.port)
+    if targets.PACHD is None:
+        yield Client(host="127.0.0.1", port=request.getfixturevalue("pfs_server").server.port)
+        return
+    host, port = targets.split(targets.PACHD)
+    client = Client(host=host, port=port)
+    yield client
+    remove_own(client)
+
+
+def remove_own(client):
+    """Remove the pipelines, repos and projects whose names are this run's."""
+    for info in client.pps.list_pipeline():
+        if targets.SUFFIX in info.pipeline.name:
+            client.pps.delete_pipeline(pipeline=info.pipeline, force=True)
+    for info in list(client.pfs.list_repo()):
+        if targets.SUFFIX in info.repo.name:
+            client.pfs.delete_repo(repo=info.repo, force=True)
+    for info in list(client.pfs.list_project()):
+        if targets.SUFFIX in info.project.name:
+            client.pfs.delete_project(project=info.project, force=True)
+
+
+@pytest.fixture
+def gateway(request, client):
+    """Host and port of the S3 gateway over the files of `client`."""
+    if targets.PACHD is None:
+        return "127.0.0.1", request.getfixturevalue("pfs_server").gateway.port
+    if targets.S3 is None:
+        pytest.skip("PDK_TEST_S3 names no gateway of PDK_TEST_PACHD")
+    return targets.split(targets.S3)

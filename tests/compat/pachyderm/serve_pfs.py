@@ -5,6 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[2] / "support"))  # what conftest imports
 spec = importlib.util.spec_from_file_location("pfs_conftest", Path(__file__).with_name("conftest.py"))
 conftest = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(conftest)

@@ -22,6 +22,8 @@ from pdk.storage.filesets import FileSetStorage
 MASTER = pfs.Commit.from_uri("data@master")
 DATA = random.Random(9).randbytes(12 << 20)
 
+pytestmark = pytest.mark.ours
+
 
 class KilledServer:
     """A server process that is killed and started again on the same folder."""
@@ -114,6 +116,28 @@ def check_store(root):
     assert set(storage.chunks.list_large()) <= used
     storage.close()
     db.close()
+
+
+@pytest.mark.parametrize("way", ["raise RuntimeError('no more')", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_client_that_dies_in_the_middle_of_a_put_changes_nothing(server, way):
+    client = server.start()
+    repo = pfs.Repo.from_uri("data")
+    client.pfs.create_repo(repo=repo)
+    code = f"""
+import os, signal
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import pfs
+
+def requests():
+    yield pfs.ModifyFileRequest(set_commit=pfs.Commit.from_uri("data@master"))
+    yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/f", raw=b"half"))
+    {way}
+
+Client(host="127.0.0.1", port={client.address.rpartition(":")[2]}).pfs.modify_file(requests())
+"""
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode != 0
+    assert list(client.pfs.list_commit(repo=repo)) == []
 
 
 def test_what_was_acknowledged_is_there_after_each_kill(server):

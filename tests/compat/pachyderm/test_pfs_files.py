@@ -8,13 +8,14 @@ import threading
 import grpc
 import pytest
 from pachyderm_sdk.api import pfs
+from targets import own
 
-MASTER = pfs.Commit.from_uri("data@master")
+MASTER = pfs.Commit.from_uri(own("data@master"))
 
 
 @pytest.fixture(autouse=True)
 def repo(client):
-    repo = pfs.Repo.from_uri("data")
+    repo = pfs.Repo.from_uri(own("data"))
     client.pfs.create_repo(repo=repo)
     return repo
 
@@ -66,27 +67,27 @@ def test_put_file_from_a_file_and_a_folder(client, tmp_path):
     (tmp_path / "d" / "x").write_bytes(b"x")
     (tmp_path / "d" / "e" / "y").write_bytes(b"y")
     client.pfs.put_file_from_file(commit=MASTER, path="/one", file=io.BytesIO(b"from a file"))
-    client.pfs.create_branch(branch=pfs.Branch.from_uri("data@dev"))
-    with client.pfs.commit(branch=pfs.Branch.from_uri("data@dev")) as commit:
+    client.pfs.create_branch(branch=pfs.Branch.from_uri(own("data@dev")))
+    with client.pfs.commit(branch=pfs.Branch.from_uri(own("data@dev"))) as commit:
         client.pfs.put_files(commit=commit, source=tmp_path / "d", path="/all")
     assert get(client, "/one") == b"from a file"
     assert get(client, "/all/e/y", commit) == b"y"
 
 
 def test_writes_of_an_open_commit_are_seen_at_once_and_survive(client, put):
-    commit = client.pfs.start_commit(branch=pfs.Branch.from_uri("data@master"))
+    commit = client.pfs.start_commit(branch=pfs.Branch.from_uri(own("data@master")))
     put({"/a": b"1"}, commit)
     put({"/b": b"2"}, commit)
     assert get(client, "/a", commit) == b"1"
     assert get(client, "/b") == b"2", "the branch means its open head"
     client.pfs.finish_commit(commit=commit)
     code, text = error_of(client.pfs.modify_file, iter([pfs.ModifyFileRequest(set_commit=commit)]))
-    assert (code, text) == (grpc.StatusCode.UNKNOWN, f"commit default/data@{commit.id} has already finished")
+    assert (code, text) == (grpc.StatusCode.UNKNOWN, f"commit default/{own('data')}@{commit.id} has already finished")
 
 
 def test_one_stream_for_several_files_as_pachctl_does(client):
     def requests():
-        yield pfs.ModifyFileRequest(set_commit=pfs.Commit(branch=pfs.Branch.from_uri("data@master")))
+        yield pfs.ModifyFileRequest(set_commit=pfs.Commit(branch=pfs.Branch.from_uri(own("data@master"))))
         for name in ("a", "b"):
             yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path=f"/{name}"))
             for piece in (b"one ", b"two"):
@@ -96,7 +97,7 @@ def test_one_stream_for_several_files_as_pachctl_does(client):
     client.pfs.modify_file(requests())
     assert get(client, "/a") == get(client, "/b") == b"one two"
     assert get(client, "/empty") == b""
-    assert len(list(client.pfs.list_commit(repo=pfs.Repo.from_uri("data")))) == 1
+    assert len(list(client.pfs.list_commit(repo=pfs.Repo.from_uri(own("data"))))) == 1
 
 
 def test_a_stream_that_breaks_off_changes_nothing(client, repo):
@@ -128,16 +129,16 @@ def test_malformed_streams(client, messages, text):
 
 def test_missing_things(client, put):
     put({"/d/f": b"1"})
-    head = client.pfs.inspect_branch(branch=pfs.Branch.from_uri("data@master")).head
+    head = client.pfs.inspect_branch(branch=pfs.Branch.from_uri(own("data@master"))).head
     code, text = error_of(client.pfs.inspect_file, file=pfs.File(commit=MASTER, path="/nope"))
     assert (code, text) == (
         grpc.StatusCode.NOT_FOUND,
-        f"file /nope not found in repo default/data at commit {head.id}",
+        f"file /nope not found in repo default/{own('data')} at commit {head.id}",
     )
     assert client.pfs.path_exists(pfs.File(commit=MASTER, path="/d/f"))
     assert not client.pfs.path_exists(pfs.File(commit=MASTER, path="/nope"))
     with pytest.raises(ValueError, match="commit does not exist"):
-        client.pfs.path_exists(pfs.File.from_uri("data@nope:/f"))
+        client.pfs.path_exists(pfs.File.from_uri(own("data@nope:/f")))
     assert "not found" in opening_error(client, "/nope")
     assert "Use GetFileTAR instead" in opening_error(client, "/d")
     assert error_of(client.pfs.walk_file, file=pfs.File(commit=MASTER, path="/no"))[0] is grpc.StatusCode.NOT_FOUND
@@ -203,9 +204,9 @@ def test_list_walk_glob(client, put):
 
 def test_delete_and_copy(client, put):
     put({"/a/x": b"1", "/a/y": b"2", "/b": b"3"})
-    with client.pfs.commit(branch=pfs.Branch.from_uri("data@master")) as commit:
+    with client.pfs.commit(branch=pfs.Branch.from_uri(own("data@master"))) as commit:
         commit.delete_file(path="/b")
-        commit.copy_file(src=pfs.File.from_uri("data@master^:/a"), dst="/c")
+        commit.copy_file(src=pfs.File.from_uri(own("data@master^:/a")), dst="/c")
         commit.delete_file(path="/a/")
         commit.copy_file(src=pfs.File(commit=commit, path="/c/x"), dst="/c/y", append=True)
     found = {
@@ -216,14 +217,14 @@ def test_delete_and_copy(client, put):
 
 def test_diff_between_jobs_as_the_examples_do(client, put):
     """`input@<job id>` means the input commit of that job; the first job has no previous one."""
-    output, master = pfs.Repo.from_uri("model"), pfs.Branch.from_uri("data@master")
+    output, master = pfs.Repo.from_uri(own("model")), pfs.Branch.from_uri(own("data@master"))
     put({"/part1.csv": b"1"})
     client.pfs.create_repo(repo=output)
     client.pfs.create_branch(branch=pfs.Branch(repo=output, name="master"), provenance=[master])
-    jobs = [client.pfs.inspect_commit(commit=pfs.Commit.from_uri("model@master")).commit.id]
+    jobs = [client.pfs.inspect_commit(commit=pfs.Commit.from_uri(own("model@master"))).commit.id]
     put({"/part2.csv": b"2"})
-    jobs.append(client.pfs.inspect_commit(commit=pfs.Commit.from_uri("model@master")).commit.id)
-    new, old = (pfs.File(commit=pfs.Commit.from_uri(f"data@{job}"), path="/") for job in reversed(jobs))
+    jobs.append(client.pfs.inspect_commit(commit=pfs.Commit.from_uri(own("model@master"))).commit.id)
+    new, old = (pfs.File(commit=pfs.Commit.from_uri(own(f"data@{job}")), path="/") for job in reversed(jobs))
     diffs = list(client.pfs.diff_file(new_file=new, old_file=old))
     assert [(diff.new_file.file.path, diff.old_file.file.path if diff.old_file else "") for diff in diffs] == [
         ("/", "/"),
@@ -238,7 +239,7 @@ def test_diff_between_jobs_as_the_examples_do(client, put):
 
 def test_a_path_written_by_two_datums_marks_the_commit_bad(client, put):
     put({"/f": b"good"})
-    with client.pfs.commit(branch=pfs.Branch.from_uri("data@master")) as commit:
+    with client.pfs.commit(branch=pfs.Branch.from_uri(own("data@master"))) as commit:
         requests = [pfs.ModifyFileRequest(set_commit=commit)]
         requests += [
             pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/out", datum=datum, raw=b"x")) for datum in ("one", "two")

@@ -54,7 +54,7 @@ class FileService:
         except BaseException:
             writer.abort()
             raise
-        if call.cancelled():
+        if call.broke_off():
             writer.abort()
         else:
             writer.close()

@@ -1,4 +1,4 @@
-"""A pachd for the tests of this folder, and short ways to build pipelines through the official client."""
+"""A pachd for the tests of this folder, or the one the environment names, and short ways to build pipelines through the official client."""
 
 import importlib.util
 import json
@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+import targets
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
 
@@ -34,6 +35,15 @@ class Bench:
     def __init__(self, client):
         self.client = client
         self.suffix = uuid.uuid4().hex[:8]
+
+    def remove(self):
+        """Remove what this test made on a server it shares."""
+        for info in list(self.client.pps.list_pipeline()):
+            if self.suffix in info.pipeline.name + info.pipeline.project.name:
+                self.client.pps.delete_pipeline(pipeline=info.pipeline, force=True)
+        for info in list(self.client.pfs.list_repo()):
+            if self.suffix in info.repo.name:
+                self.client.pfs.delete_repo(repo=info.repo, force=True)
 
     def name(self, base):
         return f"{base}-{self.suffix}"
@@ -88,8 +98,14 @@ class Bench:
 
 
 @pytest.fixture
-def bench(pachd):
-    return Bench(Client(host="127.0.0.1", port=pachd.port))
+def bench(request):
+    if targets.PACHD is None:
+        yield Bench(Client(host="127.0.0.1", port=request.getfixturevalue("pachd").port))
+        return
+    host, port = targets.split(targets.PACHD)
+    bench = Bench(Client(host=host, port=port))
+    yield bench
+    bench.remove()
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from pdk.process.tree import find_marked
 
 PROCESS = Path(__file__).with_name("pachd_process.py")
 
+pytestmark = pytest.mark.ours
+
 
 class Server:
     """A pachd in a process of its own, which can be killed and started again on the same data."""

@@ -1,10 +1,9 @@
 """Jobs through the official client: what runs, what is skipped, what fails and why."""
 
-import time
-
 import grpc
 import pytest
 from pachyderm_sdk.api import pfs, pps
+from waiting import wait_until
 
 State = pps.JobState
 
@@ -32,17 +31,25 @@ def test_two_pipelines_pass_data_on(bench):
     assert info.created <= info.started <= info.finished
 
 
-def test_the_environment_names_job_and_server(bench, pachd):
+def test_the_environment_names_the_job(bench):
     bench.repo("data")
     pipeline = bench.pipeline("p", "env > /pfs/out/env", glob="/")
     job_id = bench.commit("data", {"/a": "1"})
     bench.wait(pipeline, job_id)
     env = dict(line.split("=", 1) for line in bench.output(pipeline, job_id)["/env"].splitlines())
     assert env["PACH_JOB_ID"] == job_id
-    assert env["PACHD_PEER_SERVICE_PORT"] == str(pachd.port)
     assert env["data"] == "/pfs/data"
     assert env["data_COMMIT"] == job_id
     assert env["PPS_PIPELINE_NAME"] == pipeline.name
+
+
+@pytest.mark.ours  # a real cluster gives an address of its own network
+def test_the_environment_names_the_server(bench, pachd):
+    bench.repo("data")
+    pipeline = bench.pipeline("p", "echo $PACHD_PEER_SERVICE_HOST:$PACHD_PEER_SERVICE_PORT > /pfs/out/at", glob="/")
+    job_id = bench.commit("data", {"/a": "1"})
+    bench.wait(pipeline, job_id)
+    assert bench.output(pipeline, job_id)["/at"] == f"127.0.0.1:{pachd.port}\n"
 
 
 def test_a_failed_datum_fails_the_job_with_the_cause_and_the_chain_below(bench):
@@ -231,11 +238,9 @@ def test_stop_job_kills_user_code_and_says_so(bench):
     running = bench.client.pps.inspect_job(job=job, details=True)
     assert running.state == State.JOB_RUNNING
     assert running.details.worker_status[0].datum_status.data[0].path == "/"
-    started = time.monotonic()
     bench.client.pps.stop_job(job=job)
     info = bench.wait(pipeline, job.id)
     assert (info.state, info.reason) == (State.JOB_KILLED, "job stopped")
-    assert time.monotonic() - started < 10
     # once more is no error, and the next commit has its own job
     bench.client.pps.stop_job(job=job)
     assert bench.wait(pipeline, job.id).reason == "job stopped"
@@ -270,10 +275,7 @@ def test_dropping_a_commit_set_takes_its_jobs(bench):
     job = pps.Job(pipeline=pipeline, id=bench.commit("data", {"/a": "1"}))
     bench.wait(pipeline, job.id)
     bench.client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=job.id))
-    deadline = time.monotonic() + 5
-    while bench.client.pps.job_exists(job) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not bench.client.pps.job_exists(job)
+    wait_until(lambda: not bench.client.pps.job_exists(job))
 
 
 def test_dropping_a_commit_set_ends_the_job_that_writes_to_it(bench):
@@ -283,10 +285,7 @@ def test_dropping_a_commit_set_ends_the_job_that_writes_to_it(bench):
     next(m for m in bench.logs(pipeline, job.id, follow=True) if m.user)
     bench.client.pfs.drop_commit_set(commit_set=pfs.CommitSet(id=job.id))
     after = bench.commit("data", {"/b": "1"})
-    deadline = time.monotonic() + 10
-    while bench.client.pps.job_exists(job) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not bench.client.pps.job_exists(job)
+    wait_until(lambda: not bench.client.pps.job_exists(job))
     bench.client.pps.stop_job(job=pps.Job(pipeline=pipeline, id=after))
 
 

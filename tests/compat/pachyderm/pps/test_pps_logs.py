@@ -126,6 +126,7 @@ def test_secrets_reach_user_code_and_never_a_log(bench):
         super(type(bench.client.pps), bench.client.pps).create_secret(file=b"junk")
 
 
+@pytest.mark.ours
 def test_the_database_with_the_secrets_is_private(pachd):
     for path in pachd.db.path.parent.glob("pachd.db*"):
         assert path.stat().st_mode & 0o077 == 0, path
