@@ -48,3 +48,20 @@ def set_time(message: Any, name: str, moment: datetime.datetime | None) -> None:
     """Set a Timestamp field; None leaves it away."""
     if moment is not None:
         getattr(message, name).FromDatetime(moment)
+
+
+def set_seconds(message: Any, name: str, seconds: float) -> None:
+    """Set a Duration field."""
+    getattr(message, name).FromTimedelta(datetime.timedelta(seconds=seconds))
+
+
+def seconds_of(message: Any, name: str) -> float:
+    """Return a Duration field in seconds, 0 when it is not there."""
+    seconds: float = getattr(message, name).ToTimedelta().total_seconds()
+    return seconds
+
+
+def keep(message: Any, *names: str) -> None:
+    """Let sub-messages be there even when nothing is in them."""
+    for name in names:
+        getattr(message, name).SetInParent()

@@ -6,9 +6,12 @@ Methods without a handler here (RunLoadTest, ListTask, GetKubeEvents, UpdateJobS
 import itertools
 import json
 from collections.abc import Iterator
-from typing import Any
+
+from betterproto.lib.google.protobuf import Empty
+from pachyderm_sdk.api import pps
 
 from pdk.base.errors import InvalidArgument
+from pdk.pachyderm.api.fields import has
 from pdk.pachyderm.api.messages import commit_of
 from pdk.pachyderm.api.pps_messages import PpsMessages
 from pdk.pachyderm.api.pps_requests import (
@@ -35,7 +38,7 @@ from pdk.pachyderm.pps.types import (
     Json,
     PipelineInfo,
 )
-from pdk.pachyderm.values import DatumId, DatumState, JobId, PipelineState
+from pdk.pachyderm.values import CommitSetId, DatumId, DatumState, JobId, PipelineState
 
 # How many datums CreateDatum sends when a request does not say.
 DATUM_BATCH = 100
@@ -54,7 +57,7 @@ class PpsService:
     # Pipelines
 
     @rpc("CreatePipeline")
-    def create_pipeline(self, request: Any, call: Call) -> None:
+    def create_pipeline(self, request: pps.CreatePipelineRequest, call: Call) -> None:
         """Create or update a pipeline; like the original, by way of the message's JSON, as in V2."""
         self._create(json.dumps(as_json(request)))
 
@@ -66,31 +69,31 @@ class PpsService:
         return json.dumps(render(effective, self._wire.pps.CreatePipelineRequest.DESCRIPTOR))
 
     @rpc("CreatePipelineV2")
-    def create_pipeline_v2(self, request: Any, call: Call) -> Any:
+    def create_pipeline_v2(self, request: pps.CreatePipelineV2Request, call: Call) -> pps.CreatePipelineV2Response:
         """Create or update a pipeline from JSON; tells the spec with the defaults filled in."""
         effective = self._create(
             request.create_pipeline_request_json, request.update, request.reprocess, request.dry_run
         )
-        return self._wire.pps.CreatePipelineV2Response(effective_create_pipeline_request_json=effective)
+        return self._wire[pps.CreatePipelineV2Response](effective_create_pipeline_request_json=effective)
 
     @rpc("InspectPipeline")
-    def inspect_pipeline(self, request: Any, call: Call) -> Any:
+    def inspect_pipeline(self, request: pps.InspectPipelineRequest, call: Call) -> pps.PipelineInfo:
         """Describe a pipeline; details only when asked for."""
         info = self._pps.pipelines.inspect_pipeline(pipeline_of(request.pipeline))
         return self._pipeline_info(info, request.details)
 
-    def _pipeline_info(self, info: PipelineInfo, details: bool) -> Any:
+    def _pipeline_info(self, info: PipelineInfo, details: bool) -> pps.PipelineInfo:
         return self._messages.pipeline_info(info, self._spec_json(info.effective_spec), details)
 
     @rpc("ListPipeline")
-    def list_pipeline(self, request: Any, call: Call) -> Iterator[Any]:
+    def list_pipeline(self, request: pps.ListPipelineRequest, call: Call) -> Iterator[pps.PipelineInfo]:
         """Describe pipelines, perhaps one page of them; details always, as in the original."""
         keep = state_filter(request.jq_filter, PipelineState.__members__)
         infos = self._pps.pipelines.list_pipeline(
             pipeline_of(request.pipeline) if request.pipeline.name else None,
             projects_of(request.projects),
             request.history,
-            JobId(request.commit_set.id),
+            JobId(CommitSetId(request.commit_set.id)),
         )
         chosen = [info for info in infos if keep(info.state.name)]
         if request.page.page_size:
@@ -100,7 +103,7 @@ class PpsService:
             yield self._pipeline_info(info, details=True)
 
     @rpc("DeletePipeline")
-    def delete_pipeline(self, request: Any, call: Call) -> None:
+    def delete_pipeline(self, request: pps.DeletePipelineRequest, call: Call) -> None:
         """Remove a pipeline; the deprecated `all` means every pipeline of project `default`."""
         if request.all:
             self._pps.pipelines.delete_pipelines([DEFAULT_PROJECT], False, request.force, request.keep_repo)
@@ -109,52 +112,56 @@ class PpsService:
         self._pps.pipelines.delete_pipeline(pipeline, request.force, request.keep_repo, request.must_exist)
 
     @rpc("DeletePipelines")
-    def delete_pipelines(self, request: Any, call: Call) -> Any:
+    def delete_pipelines(self, request: pps.DeletePipelinesRequest, call: Call) -> pps.DeletePipelinesResponse:
         """Remove the pipelines of some projects (or all), downstream ones first; tells which."""
         deleted = self._pps.pipelines.delete_pipelines(
             projects_of(request.projects), request.all, request.force, request.keep_repo
         )
-        return self._wire.pps.DeletePipelinesResponse(pipelines=[self._messages.pipeline(each) for each in deleted])
+        return self._wire[pps.DeletePipelinesResponse](pipelines=[self._messages.pipeline(each) for each in deleted])
 
     @rpc("StartPipeline")
-    def start_pipeline(self, request: Any, call: Call) -> None:
+    def start_pipeline(self, request: pps.StartPipelineRequest, call: Call) -> None:
         """Connect a stopped pipeline with its inputs again, which gives a new job."""
         self._pps.pipelines.start_pipeline(pipeline_of(request.pipeline))
 
     @rpc("StopPipeline")
-    def stop_pipeline(self, request: Any, call: Call) -> None:
+    def stop_pipeline(self, request: pps.StopPipelineRequest, call: Call) -> None:
         """Kill a pipeline's jobs and cut it off from its inputs."""
         self._pps.pipelines.stop_pipeline(pipeline_of(request.pipeline), request.must_exist)
 
     @rpc("RerunPipeline")
-    def rerun_pipeline(self, request: Any, call: Call) -> None:
+    def rerun_pipeline(self, request: pps.RerunPipelineRequest, call: Call) -> None:
         """Run a pipeline again on its present inputs: an update with the same spec, as in the original."""
         user_json = self._pps.pipelines.user_spec(pipeline_of(request.pipeline))
         self._create(user_json, update=True, reprocess=request.reprocess)
 
     @rpc("RunCron", refuses=True)
-    def run_cron(self, request: Any, call: Call) -> None:
+    def run_cron(self, request: pps.RunCronRequest, call: Call) -> None:
         """No pipeline has a cron input here, and that is what the original answers for one without."""
         self._pps.pipelines.run_cron(pipeline_of(request.pipeline))
 
     @rpc("GetClusterDefaults")
-    def get_cluster_defaults(self, request: Any, call: Call) -> Any:
+    def get_cluster_defaults(
+        self, request: pps.GetClusterDefaultsRequest, call: Call
+    ) -> pps.GetClusterDefaultsResponse:
         """Tell the built-in defaults; they cannot be changed here."""
         text = f'{{"createPipelineRequest": {self._spec_json(BUILT_IN_DEFAULTS)}}}'
-        return self._wire.pps.GetClusterDefaultsResponse(cluster_defaults_json=text)
+        return self._wire[pps.GetClusterDefaultsResponse](cluster_defaults_json=text)
 
     @rpc("GetProjectDefaults")
-    def get_project_defaults(self, request: Any, call: Call) -> Any:
+    def get_project_defaults(
+        self, request: pps.GetProjectDefaultsRequest, call: Call
+    ) -> pps.GetProjectDefaultsResponse:
         """Tell a project's defaults: none beyond the cluster's."""
-        return self._wire.pps.GetProjectDefaultsResponse(project_defaults_json='{"createPipelineRequest": {}}')
+        return self._wire[pps.GetProjectDefaultsResponse](project_defaults_json='{"createPipelineRequest": {}}')
 
     # Jobs
 
-    def _job_info(self, info: JobInfo, details: bool) -> Any:
+    def _job_info(self, info: JobInfo, details: bool) -> pps.JobInfo:
         return self._messages.job_info(info, self._pps.job_details(info) if details else None)
 
     @rpc("InspectJob")
-    def inspect_job(self, request: Any, call: Call) -> Any:
+    def inspect_job(self, request: pps.InspectJobRequest, call: Call) -> pps.JobInfo:
         """Describe a job; with `wait` once it has ended."""
         job = job_of(request.job)
         jobs = self._pps.jobs
@@ -162,7 +169,7 @@ class PpsService:
         return self._job_info(info, request.details)
 
     @rpc("ListJob")
-    def list_job(self, request: Any, call: Call) -> Iterator[Any]:
+    def list_job(self, request: pps.ListJobRequest, call: Call) -> Iterator[pps.JobInfo]:
         """Describe jobs, newest first; details only when asked for (the SDK's own tests rely on their absence)."""
         wanted = JobFilter(
             pipeline=pipeline_of(request.pipeline) if request.pipeline.name else None,
@@ -174,19 +181,16 @@ class PpsService:
             yield self._job_info(info, request.details)
 
     @rpc("InspectJobSet")
-    def inspect_job_set(self, request: Any, call: Call) -> Iterator[Any]:
+    def inspect_job_set(self, request: pps.InspectJobSetRequest, call: Call) -> Iterator[pps.JobInfo]:
         """Describe the jobs of a set; with `wait` each as it ends."""
         if not request.job_set.id:
             raise InvalidArgument("validate request: job set id must be specified")
-        jobs = self._pps.jobs
-        infos = (
-            jobs.wait_job_set(request.job_set.id, call.cancelled) if request.wait else jobs.job_set(request.job_set.id)
-        )
-        for info in infos:
+        jobs, set_id = self._pps.jobs, CommitSetId(request.job_set.id)
+        for info in jobs.wait_job_set(set_id, call.cancelled) if request.wait else jobs.job_set(set_id):
             yield self._job_info(info, request.details)
 
     @rpc("ListJobSet")
-    def list_job_set(self, request: Any, call: Call) -> Iterator[Any]:
+    def list_job_set(self, request: pps.ListJobSetRequest, call: Call) -> Iterator[pps.JobSetInfo]:
         """Describe all job sets, paged by the creation of each set's first job."""
         sets = {jobs[0]: jobs for _, jobs in self._pps.jobs.list_job_set(projects_of(request.projects))}
         for first in job_page(list(sets), request):
@@ -194,39 +198,39 @@ class PpsService:
             yield self._messages.job_set_info(first.job.id, jobs)
 
     @rpc("SubscribeJob")
-    def subscribe_job(self, request: Any, call: Call) -> Iterator[Any]:
+    def subscribe_job(self, request: pps.SubscribeJobRequest, call: Call) -> Iterator[pps.JobInfo]:
         """Follow a pipeline's jobs: those that run, then every change."""
         for info in self._pps.jobs.subscribe_job(pipeline_of(request.pipeline), call.cancelled):
             yield self._job_info(info, request.details)
 
     @rpc("StopJob")
-    def stop_job(self, request: Any, call: Call) -> None:
+    def stop_job(self, request: pps.StopJobRequest, call: Call) -> None:
         """Kill a job."""
         self._pps.jobs.stop_job(job_of(request.job), request.reason)
 
     @rpc("DeleteJob")
-    def delete_job(self, request: Any, call: Call) -> None:
+    def delete_job(self, request: pps.DeleteJobRequest, call: Call) -> None:
         """Kill a job and remove it from the lists; its output commit stays."""
         self._pps.jobs.delete_job(job_of(request.job))
 
     # Datums
 
     @rpc("InspectDatum")
-    def inspect_datum(self, request: Any, call: Call) -> Any:
+    def inspect_datum(self, request: pps.InspectDatumRequest, call: Call) -> pps.DatumInfo:
         """Describe a datum of a job."""
         job = job_of(request.datum.job)
         return self._datum_info(self._pps.jobs.inspect_datum(job, DatumId(request.datum.id)))
 
-    def _datum_info(self, info: DatumInfo) -> Any:
+    def _datum_info(self, info: DatumInfo) -> pps.DatumInfo:
         # A skipped datum names the job that processed it.
         job = Job(info.job.pipeline, info.processed_by) if info.job is not None else None
         return self._messages.datum_info(info, job)
 
     @rpc("ListDatum")
-    def list_datum(self, request: Any, call: Call) -> Iterator[Any]:
+    def list_datum(self, request: pps.ListDatumRequest, call: Call) -> Iterator[pps.DatumInfo]:
         """Describe the datums of a job, or those an input would have now."""
         states = [DatumState(state) for state in request.filter.state]
-        if request.HasField("input") and not request.job.id:
+        if has(request, "input") and not request.job.id:
             infos = self._preview(request.input)
         else:
             infos = self._pps.jobs.list_datum(job_of(request.job), states)
@@ -237,7 +241,7 @@ class PpsService:
         for info in infos[: request.number or None]:
             yield self._datum_info(info)
 
-    def _preview(self, message: Any) -> list[DatumInfo]:
+    def _preview(self, message: pps.Input) -> list[DatumInfo]:
         tree = canonicalise(as_json(message), self._wire.pps.Input.DESCRIPTOR, "input")
         datums = self._pps.preview_datums(tree, DEFAULT_PROJECT)
         return [
@@ -246,11 +250,11 @@ class PpsService:
         ]
 
     @rpc("CreateDatum")
-    def create_datum(self, requests: Iterator[Any], call: Call) -> Iterator[Any]:
+    def create_datum(self, requests: Iterator[pps.CreateDatumRequest], call: Call) -> Iterator[pps.DatumInfo]:
         """List the datums of an input in batches, as many as each request asks for."""
         datums: Iterator[DatumInfo] = iter(())
         for number, request in enumerate(requests):
-            start = request.HasField("start")
+            start = has(request, "start")
             if start != (number == 0):
                 raise InvalidArgument("first message must be start, all others continue")
             body = request.start if start else getattr(request, "continue")
@@ -260,35 +264,35 @@ class PpsService:
                 yield self._datum_info(info)
 
     @rpc("RestartDatum")
-    def restart_datum(self, request: Any, call: Call) -> None:
+    def restart_datum(self, request: pps.RestartDatumRequest, call: Call) -> None:
         """Begin running datums anew; the try does not count."""
         self._pps.restart_datum(job_of(request.job), list(request.data_filters))
 
     # Logs and secrets
 
     @rpc("GetLogs")
-    def get_logs(self, request: Any, call: Call) -> Iterator[Any]:
+    def get_logs(self, request: pps.GetLogsRequest, call: Call) -> Iterator[pps.LogMessage]:
         """Read the log of a pipeline or job, perhaps following it."""
         for message in self._pps.logs.get_logs(log_filter(request), call.cancelled):
             yield self._messages.log_message(message)
 
     @rpc("CreateSecret")
-    def create_secret(self, request: Any, call: Call) -> None:
+    def create_secret(self, request: pps.CreateSecretRequest, call: Call) -> None:
         """Store a Kubernetes Secret."""
         self._pps.secrets.create_secret(request.file)
 
     @rpc("InspectSecret")
-    def inspect_secret(self, request: Any, call: Call) -> Any:
+    def inspect_secret(self, request: pps.InspectSecretRequest, call: Call) -> pps.SecretInfo:
         """Describe a secret, without its values."""
         return self._messages.secret_info(self._pps.secrets.inspect_secret(request.secret.name))
 
     @rpc("ListSecret")
-    def list_secret(self, request: Any, call: Call) -> Any:
+    def list_secret(self, request: Empty, call: Call) -> pps.SecretInfos:
         """Describe all secrets, without their values."""
         infos = [self._messages.secret_info(info) for info in self._pps.secrets.list_secret()]
-        return self._wire.pps.SecretInfos(secret_info=infos)
+        return self._wire[pps.SecretInfos](secret_info=infos)
 
     @rpc("DeleteSecret")
-    def delete_secret(self, request: Any, call: Call) -> None:
+    def delete_secret(self, request: pps.DeleteSecretRequest, call: Call) -> None:
         """Remove a secret."""
         self._pps.secrets.delete_secret(request.secret.name)

@@ -5,33 +5,34 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from google.protobuf import json_format
+from pachyderm_sdk.api import pfs, pps
 
 from pdk.base.errors import InvalidArgument, Unimplemented
-from pdk.pachyderm.api.fields import time_of
+from pdk.pachyderm.api.fields import has, seconds_of, time_of
 from pdk.pachyderm.api.messages import project_of
 from pdk.pachyderm.pps.types import Job, JobInfo, Json, LogFilter, Pipeline
-from pdk.pachyderm.values import DatumId, JobId, JobState
+from pdk.pachyderm.values import CommitSetId, DatumId, JobId, JobState
 
 _STATE_TERM = re.compile(r'\s*\(?\s*\.state\s*==\s*"([A-Z_]+)"\s*\)?\s*')
 
 
-def pipeline_of(message: Any) -> Pipeline:
+def pipeline_of(message: pps.Pipeline) -> Pipeline:
     """Return the pipeline handle; an empty project means `default`. Raises InvalidArgument without a name."""
     if not message.name:
         raise InvalidArgument("validate request: pipeline name must be specified")
     return Pipeline(project_of(message.project), message.name)
 
 
-def job_of(message: Any) -> Job:
+def job_of(message: pps.Job) -> Job:
     """Return the job handle. Raises InvalidArgument when pipeline or id are missing."""
     if not message.id:
         raise InvalidArgument("validate request: job id must be specified")
-    return Job(pipeline_of(message.pipeline), JobId(message.id))
+    return Job(pipeline_of(message.pipeline), JobId(CommitSetId(message.id)))
 
 
-def projects_of(messages: Iterable[Any]) -> tuple[str, ...]:
-    """Return project names."""
-    return tuple(project_of(message) for message in messages)
+def projects_of(messages: Iterable[pfs.Project]) -> tuple[str, ...]:
+    """Return the names of projects; an empty one means `default`."""
+    return tuple(map(project_of, messages))
 
 
 def as_json(message: Any) -> Json:
@@ -40,9 +41,9 @@ def as_json(message: Any) -> Json:
     return result
 
 
-def log_filter(request: Any) -> LogFilter:
-    """Return what a GetLogsRequest asks for; a job or datum brings its pipeline. Raises InvalidArgument, Unimplemented."""
-    message = request.job if request.HasField("job") and request.job.id else request.datum.job
+def log_filter(request: pps.GetLogsRequest) -> LogFilter:
+    """Return which lines are asked for; a job or datum brings its pipeline. Raises InvalidArgument, Unimplemented."""
+    message = request.job if has(request, "job") and request.job.id else request.datum.job
     pipeline_message = message.pipeline if message.pipeline.name else request.pipeline
     if not pipeline_message.name:
         if message.id:
@@ -51,20 +52,21 @@ def log_filter(request: Any) -> LogFilter:
     pipeline = pipeline_of(pipeline_message)
     return LogFilter(
         pipeline=pipeline,
-        job=Job(pipeline, JobId(message.id)) if message.id else None,
+        job=Job(pipeline, JobId(CommitSetId(message.id))) if message.id else None,
         datum_id=DatumId(request.datum.id),
         data_filters=tuple(request.data_filters),
         master=request.master,
         follow=request.follow,
         tail=request.tail,
-        since=request.since.ToTimedelta().total_seconds() or None,
+        since=seconds_of(request, "since") or None,
     )
 
 
 def state_filter(program: str, states: Iterable[str]) -> Callable[[str], bool]:
     """Return a test on the name of a state for a jq program of the form `.state == "A" or .state == "B"` ("" = all).
 
-    That is what `pachctl list job --state` sends. Raises InvalidArgument for an unknown state, Unimplemented for any other program.
+    That is what `pachctl list job --state` sends. Raises InvalidArgument for an unknown state, Unimplemented for any
+    other program.
     """
     if not program.strip():
         return lambda state: True
@@ -80,7 +82,7 @@ def state_filter(program: str, states: Iterable[str]) -> Callable[[str], bool]:
     return lambda state: state in wanted
 
 
-def job_page(infos: list[JobInfo], request: Any) -> list[JobInfo]:
+def job_page(infos: list[JobInfo], request: pps.ListJobRequest | pps.ListJobSetRequest) -> list[JobInfo]:
     """Return one page of jobs: those beyond the marker's time, at most `number`, oldest first with `reverse`."""
     keep = state_filter(request.jq_filter, JobState.__members__)
     marker = time_of(request, "pagination_marker")
