@@ -27,7 +27,7 @@ from pdk.determined.api import (
 from pdk.determined.api.call import Call, camel_case
 from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import BadRequest, NoSuchThing, NotAllowed, NotLoggedIn, NotServed
-from pdk.determined.master.users import Identity
+from pdk.determined.master.users import Caller
 from pdk.web import json_text
 from pdk.web.answers import Stream, json_answer
 from pdk.web.requests import BodyTooLarge, ClientGone, is_local_name, raw_path_of, read_body
@@ -102,7 +102,7 @@ class Application:
             return json_answer(await route.handler(self._engines, call))
         return await self._stream(route, call)
 
-    def _authenticate(self, token: str) -> Identity:
+    def _authenticate(self, token: str) -> Caller:
         if not token:
             raise NotLoggedIn("token missing")
         return self._engines.master.users.authenticate(token)
@@ -143,7 +143,7 @@ class Application:
 
 
 def decode(
-    scope: Scope, headers: Headers, parameters: dict[str, str], token: str, identity: Identity | None, body: bytes
+    scope: Scope, headers: Headers, parameters: dict[str, str], token: str, identity: Caller | None, body: bytes
 ) -> Call:
     """Turn a request into a Call; the body is JSON whatever its Content-Type says."""
     query: dict[str, list[str]] = {}

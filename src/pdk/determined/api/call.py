@@ -5,15 +5,16 @@ key. Every accessor raises BadRequest naming the field when a value has the wron
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pdk.determined.errors import BadRequest, NotLoggedIn
-from pdk.determined.master.paging import Page
-from pdk.determined.master.users import Identity
+from pdk.determined.master.paging import PageRequest
+from pdk.determined.master.users import Caller
 
 T = TypeVar("T")
+N = TypeVar("N")
 
 MAX_INTEGER = 2**31 - 1
 
@@ -27,10 +28,10 @@ class Call:
     body: Any = None
     token: str = ""
     accept: str = ""
-    identity: Identity | None = None
+    identity: Caller | None = None
 
     @property
-    def caller(self) -> Identity:
+    def caller(self) -> Caller:
         """Who calls; raises NotLoggedIn on a route that needs nobody."""
         if self.identity is None:
             raise NotLoggedIn("invalid credentials")
@@ -41,9 +42,9 @@ class Call:
         """The body, which must be an object (an empty one when there is none)."""
         return Fields({} if self.body is None else self.body)
 
-    def id(self, name: str) -> int:
-        """Return a numeric path parameter."""
-        return integer(self.path[name], name)
+    def id(self, name: str, kind: Callable[[int], N]) -> N:
+        """Return a numeric path parameter as an id."""
+        return kind(integer(self.path[name], name))
 
     def text(self, name: str) -> str:
         """Return the last value of a query parameter, "" when absent."""
@@ -83,9 +84,9 @@ class Call:
         order = self.enum("orderBy", "ORDER_BY_")
         return None if order == "UNSPECIFIED" else order == "DESC"
 
-    def page(self) -> Page:
+    def page(self) -> PageRequest:
         """Return offset and limit."""
-        return Page(self.number("offset"), self.number("limit"))
+        return PageRequest(self.number("offset"), self.number("limit"))
 
 
 class Fields:
@@ -120,6 +121,10 @@ class Fields:
         """Return an integer; int64 travel as text."""
         value = self.get(name)
         return None if value is None else integer(value, name)
+
+    def id(self, name: str, kind: Callable[[int], N]) -> N | None:
+        """Return a number as an id; 0 means absent."""
+        return kind(self.number(name) or 0) or None
 
     def real(self, name: str) -> float | None:
         """Return a number."""

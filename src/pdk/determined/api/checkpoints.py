@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from pdk.determined.api import encode
-from pdk.determined.api.call import Call, camel_case
+from pdk.determined.api.call import Call, Fields, camel_case
 from pdk.determined.api.harness import file_sizes
 from pdk.determined.errors import BadRequest
 from pdk.determined.master.master import Master
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.files import checkpoint_files
+from pdk.determined.store.records import CheckpointUuid, ExperimentId
 from pdk.web.routing import Kind, route
 
 JSON = dict[str, Any]
@@ -27,7 +28,7 @@ CHUNK = 64 * 1024
 @route("GET", "/api/v1/checkpoints/{checkpointUuid}", about="one checkpoint with its metrics")
 def get_checkpoint(master: Master, call: Call) -> JSON:
     """v1GetCheckpointResponse."""
-    return {"checkpoint": encode.checkpoint(master.checkpoints.get(call.path["checkpointUuid"]))}
+    return {"checkpoint": encode.checkpoint(master.checkpoints.get(CheckpointUuid(call.path["checkpointUuid"])))}
 
 
 @route("POST", "/api/v1/checkpoints/{checkpointUuid}/metadata", about="replace its metadata")
@@ -36,13 +37,17 @@ def post_metadata(master: Master, call: Call) -> JSON:
     metadata = call.fields.fields("checkpoint").object("metadata")
     if metadata is None:
         raise BadRequest("checkpoint.metadata: is required")
-    return {"checkpoint": encode.checkpoint(master.checkpoints.set_metadata(call.path["checkpointUuid"], metadata))}
+    return {
+        "checkpoint": encode.checkpoint(
+            master.checkpoints.set_metadata(CheckpointUuid(call.path["checkpointUuid"]), metadata)
+        )
+    }
 
 
 @route("DELETE", "/api/v1/checkpoints", about="delete checkpoints that are not registered")
 def delete_checkpoints(master: Master, call: Call) -> JSON:
     """Delete checkpoints; their files go soon after."""
-    master.checkpoints.delete(call.fields.texts("checkpointUuids") or [])
+    master.checkpoints.delete(_uuids(call.fields))
     return {}
 
 
@@ -50,7 +55,7 @@ def delete_checkpoints(master: Master, call: Call) -> JSON:
 def remove_files(master: Master, call: Call) -> JSON:
     """Remove the files of checkpoints that match one of the globs."""
     fields = call.fields
-    master.checkpoints.remove_files(fields.texts("checkpointUuids") or [], fields.texts("checkpointGlobs") or [])
+    master.checkpoints.remove_files(_uuids(fields), fields.texts("checkpointGlobs") or [])
     return {}
 
 
@@ -60,7 +65,7 @@ def patch_checkpoints(master: Master, call: Call) -> JSON:
     for each in call.fields.objects("checkpoints"):
         resources = each.fields("resources").object("resources")
         if resources is not None:
-            master.checkpoints.set_resources(each.required("uuid"), file_sizes(resources))
+            master.checkpoints.set_resources(CheckpointUuid(each.required("uuid")), file_sizes(resources))
     return {}
 
 
@@ -69,7 +74,7 @@ def preview_gc(master: Master, call: Call) -> JSON:
     """GET /experiments/{id}/preview_gc: what a policy would remove, in the shape the command line reads."""
     names = ("save_experiment_best", "save_trial_best", "save_trial_latest")
     policy = {name: max(0, call.number(camel_case(name))) for name in names}
-    metric, views = master.checkpoints.unwanted(call.id("experimentId"), policy)
+    metric, views = master.checkpoints.unwanted(call.id("experimentId", ExperimentId), policy)
     return {"metric_name": metric, "checkpoints": [_previewed(view) for view in views]}
 
 
@@ -89,12 +94,16 @@ def _previewed(view: CheckpointView) -> JSON:
 @route("GET", "/checkpoints/{checkpointUuid}", about="its files as tar.gz, tar or zip", kind=Kind.FILE)
 def archive(master: Master, call: Call) -> tuple[str, str, Iterator[bytes]]:
     """GET /checkpoints/{uuid}: the files as .tar.gz, .tar or .zip; returns (media type, file name, content)."""
-    uuid = call.path["checkpointUuid"]
+    uuid = CheckpointUuid(call.path["checkpointUuid"])
     folder = master.checkpoints.folder(uuid)
     for media_type, (suffix, write) in FORMATS.items():
         if media_type in call.accept or call.accept in ("", "*/*"):
             return media_type, f"{uuid}{suffix}", streamed(folder, write)
     raise BadRequest(f"Accept: must be one of {', '.join(FORMATS)}, not {call.accept[:80]}")
+
+
+def _uuids(fields: Fields) -> list[CheckpointUuid]:
+    return [CheckpointUuid(each) for each in fields.texts("checkpointUuids") or []]
 
 
 def write_tar_gz(folder: Path, target: IO[bytes]) -> None:

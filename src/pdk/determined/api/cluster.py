@@ -7,11 +7,10 @@ from pdk.determined.api import encode
 from pdk.determined.api.call import Call
 from pdk.determined.errors import NoSuchThing
 from pdk.determined.master.cluster import Agent, Pool
-from pdk.determined.master.launch import AGENT_ID
 from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
-from pdk.determined.master.settings import VERSION
-from pdk.determined.store.records import Allocation, Trial
+from pdk.determined.master.settings import AGENT_ID, VERSION
+from pdk.determined.store.records import Allocation, TaskId, Trial, WorkspaceId
 from pdk.determined.store.states import LifeState
 from pdk.web.routing import route
 
@@ -136,7 +135,7 @@ def get_pool_workspaces(master: Master, call: Call) -> JSON:
 @route("GET", "/api/v1/workspaces/{workspaceId}/available-resource-pools", about="the one resource pool")
 def get_workspace_pools(master: Master, call: Call) -> JSON:
     """v1ListRPsBoundToWorkspaceResponse: the pool is open to every workspace."""
-    master.workspaces.get_workspace(call.id("workspaceId"))
+    master.workspaces.get_workspace(call.id("workspaceId", WorkspaceId))
     page = paged([master.cluster.pool().name], call.page())
     return {
         "resourcePools": list(page.items),
@@ -186,7 +185,7 @@ def _resources(held: Allocation) -> JSON:
 @route("GET", "/api/v1/tasks/{taskId}", about="one task with its allocations")
 def get_task(master: Master, call: Call) -> JSON:
     """v1GetTaskResponse."""
-    task = master.cluster.task(call.path["taskId"])
+    task = master.cluster.task(TaskId(call.path["taskId"]))
     return {
         "task": {
             "taskId": task.trial.task_id,
@@ -206,7 +205,7 @@ def get_task(master: Master, call: Call) -> JSON:
 @route("GET", "/api/v1/tasks/{taskId}/context_directory", about="the submitted files")
 def get_task_context(master: Master, call: Call) -> JSON:
     """v1GetTaskContextDirectoryResponse."""
-    definition = master.experiments.definition_of_task(call.path["taskId"])
+    definition = master.experiments.definition_of_task(TaskId(call.path["taskId"]))
     return {"b64Tgz": base64.b64encode(definition).decode()}
 
 

@@ -6,11 +6,12 @@ from typing import Any
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call
 from pdk.determined.errors import NotServed
-from pdk.determined.master.checkpoints import Order
+from pdk.determined.master.checkpoints import CheckpointOrder
 from pdk.determined.master.context import ContextFile
 from pdk.determined.master.experiments import ExperimentPatch, Submission
 from pdk.determined.master.master import Master
 from pdk.determined.store.experiments import ExperimentFilter
+from pdk.determined.store.records import ExperimentId, ProjectId
 from pdk.determined.store.states import LifeState
 from pdk.web.routing import MEGABYTE, route
 
@@ -54,8 +55,8 @@ def create_experiment(master: Master, call: Call) -> JSON:
     submission = Submission(
         config=fields.required("config"),
         files=files,
-        parent_id=fields.number("parentId") or None,
-        project_id=fields.number("projectId") or None,
+        parent_id=fields.id("parentId", ExperimentId),
+        project_id=fields.id("projectId", ProjectId),
         activate=True if activate is None else activate,
         validate_only=fields.flag("validateOnly") or False,
     )
@@ -77,7 +78,7 @@ def get_experiments(master: Master, call: Call) -> JSON:
         ids=call.numbers("experimentIdFilter.incl"),
         name=call.text("name"),
         description=call.text("description"),
-        project_id=call.number("projectId"),
+        project_id=ProjectId(call.number("projectId")),
     )
     sort = call.enum("sortBy", "SORT_BY_")
     sort = "ID" if sort == "UNSPECIFIED" else sort
@@ -88,7 +89,7 @@ def get_experiments(master: Master, call: Call) -> JSON:
 @route("GET", "/api/v1/experiments/{experimentId}", about="one experiment")
 def get_experiment(master: Master, call: Call) -> JSON:
     """v1GetExperimentResponse."""
-    view = master.experiments.get(call.id("experimentId"))
+    view = master.experiments.get(call.id("experimentId", ExperimentId))
     encoded = encode.experiment(view)
     state = JOB_STATES.get(view.shown_state)
     summary = None if state is None else {"state": state, "jobsAhead": 0}
@@ -116,76 +117,78 @@ def patch_experiment(master: Master, call: Call) -> JSON:
             save_trial_latest=storage.number("saveTrialLatest"),
         ),
     )
-    return {"experiment": encode.experiment(master.experiments.patch(call.id("experimentId"), patch))}
+    return {"experiment": encode.experiment(master.experiments.patch(call.id("experimentId", ExperimentId), patch))}
 
 
 @route("DELETE", "/api/v1/experiments/{experimentId}", about="delete with logs and checkpoints")
 def delete_experiment(master: Master, call: Call) -> JSON:
     """Begin the deletion of an experiment."""
-    master.experiments.delete(call.id("experimentId"))
+    master.experiments.delete(call.id("experimentId", ExperimentId))
     return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/activate", about="let it run")
 def activate_experiment(master: Master, call: Call) -> JSON:
     """Let a paused experiment run."""
-    master.experiments.activate(call.id("experimentId"))
+    master.experiments.activate(call.id("experimentId", ExperimentId))
     return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/pause", about="checkpoint and wait")
 def pause_experiment(master: Master, call: Call) -> JSON:
     """Checkpoint the trials of an experiment and hold it."""
-    master.experiments.pause(call.id("experimentId"))
+    master.experiments.pause(call.id("experimentId", ExperimentId))
     return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/cancel", about="checkpoint and end")
 def cancel_experiment(master: Master, call: Call) -> JSON:
     """Checkpoint the trials of an experiment and end it."""
-    master.experiments.cancel(call.id("experimentId"))
+    master.experiments.cancel(call.id("experimentId", ExperimentId))
     return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/kill", about="end at once")
 def kill_experiment(master: Master, call: Call) -> JSON:
     """End an experiment at once."""
-    master.experiments.kill(call.id("experimentId"))
+    master.experiments.kill(call.id("experimentId", ExperimentId))
     return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/archive", about="archive")
 def archive_experiment(master: Master, call: Call) -> JSON:
     """Archive an experiment."""
-    master.experiments.archive(call.id("experimentId"), archived=True)
+    master.experiments.archive(call.id("experimentId", ExperimentId), archived=True)
     return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/unarchive", about="unarchive")
 def unarchive_experiment(master: Master, call: Call) -> JSON:
     """Unarchive an experiment."""
-    master.experiments.archive(call.id("experimentId"), archived=False)
+    master.experiments.archive(call.id("experimentId", ExperimentId), archived=False)
     return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/move", about="move to another project")
 def move_experiment(master: Master, call: Call) -> JSON:
     """Move an experiment to another project."""
-    destination = call.fields.number("destinationProjectId") or 0
-    master.experiments.move(call.id("experimentId"), destination)
+    destination = call.fields.id("destinationProjectId", ProjectId) or ProjectId(0)
+    master.experiments.move(call.id("experimentId", ExperimentId), destination)
     return {}
 
 
 @route("PUT", "/api/v1/experiments/{experimentId}/labels/{label}", about="add a label")
 def put_label(master: Master, call: Call) -> JSON:
     """v1PutExperimentLabelResponse."""
-    return {"labels": master.experiments.label(call.id("experimentId"), call.path["label"], present=True)}
+    return {"labels": master.experiments.label(call.id("experimentId", ExperimentId), call.path["label"], present=True)}
 
 
 @route("DELETE", "/api/v1/experiments/{experimentId}/labels/{label}", about="remove a label")
 def delete_label(master: Master, call: Call) -> JSON:
     """v1DeleteExperimentLabelResponse."""
-    return {"labels": master.experiments.label(call.id("experimentId"), call.path["label"], present=False)}
+    return {
+        "labels": master.experiments.label(call.id("experimentId", ExperimentId), call.path["label"], present=False)
+    }
 
 
 @route("GET", "/api/v1/experiments/{experimentId}/trials", about="its trials")
@@ -193,7 +196,7 @@ def get_trials(master: Master, call: Call) -> JSON:
     """v1GetExperimentTrialsResponse."""
     sort = call.enum("sortBy", "SORT_BY_")
     page = master.trials.of_experiment(
-        call.id("experimentId"),
+        call.id("experimentId", ExperimentId),
         call.enums("states", "STATE_"),
         "ID" if sort == "UNSPECIFIED" else sort,
         bool(call.descending()),
@@ -206,20 +209,20 @@ def get_trials(master: Master, call: Call) -> JSON:
 def get_checkpoints(master: Master, call: Call) -> JSON:
     """v1GetExperimentCheckpointsResponse; best first unless an order is asked for."""
     page = master.checkpoints.of_experiment(
-        call.id("experimentId"), call.enums("states", "STATE_"), checkpoint_order(call), call.page()
+        call.id("experimentId", ExperimentId), call.enums("states", "STATE_"), checkpoint_order(call), call.page()
     )
     return encode.listed("checkpoints", page, encode.checkpoint)
 
 
-def checkpoint_order(call: Call) -> Order:
+def checkpoint_order(call: Call) -> CheckpointOrder:
     """Return the order a list of checkpoints is asked for in."""
-    return Order(call.enum("sortByAttr", "SORT_BY_"), call.text("sortByMetric"), call.descending())
+    return CheckpointOrder(call.enum("sortByAttr", "SORT_BY_"), call.text("sortByMetric"), call.descending())
 
 
 @route("GET", "/api/v1/experiments/{experimentId}/model_def", about="the submitted files")
 def get_model_def(master: Master, call: Call) -> JSON:
     """v1GetModelDefResponse."""
-    definition = master.experiments.model_definition(call.id("experimentId"))
+    definition = master.experiments.model_definition(call.id("experimentId", ExperimentId))
     return {"b64Tgz": base64.b64encode(definition).decode()}
 
 
@@ -230,7 +233,7 @@ def get_model_def(master: Master, call: Call) -> JSON:
 )
 def get_best_metric(master: Master, call: Call) -> JSON:
     """v1GetBestSearcherValidationMetricResponse; 404 while there is none, the harness relies on that."""
-    return {"metric": master.experiments.best_metric(call.id("experimentId"))}
+    return {"metric": master.experiments.best_metric(call.id("experimentId", ExperimentId))}
 
 
 def _given(**values: Any) -> JSON:

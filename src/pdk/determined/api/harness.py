@@ -7,6 +7,7 @@ from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import BadRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.reports import CheckpointReport, MetricsReport
+from pdk.determined.store.records import AllocationId, CheckpointUuid, TaskId, TrialId
 from pdk.determined.store.states import MetricGroup
 from pdk.web.routing import Kind, route
 
@@ -19,7 +20,7 @@ ONE_SLOT = "accepted and without effect: every trial has one slot on one machine
 @route("POST", "/api/v1/runs/start", about="the harness begins to report")
 def start_run(master: Master, call: Call) -> JSON:
     """v1RunPrepareForReportingResponse; storage ids are a matter of clusters."""
-    master.reports.start_run(call.caller, call.fields.number("runId") or 0)
+    master.reports.start_run(call.caller, call.fields.id("runId", TrialId) or TrialId(0))
     return {"storageId": None}
 
 
@@ -49,7 +50,7 @@ def _report(master: Master, call: Call, group: str, report: Fields) -> JSON:
         raise BadRequest("batchMetrics: must be a list")
     master.reports.metrics(
         call.caller,
-        call.id("trialId"),
+        call.id("trialId", TrialId),
         MetricsReport(
             group=group,
             run_id=report.number("trialRunId") or 0,
@@ -65,21 +66,21 @@ def _report(master: Master, call: Call, group: str, report: Fields) -> JSON:
 def report_progress(master: Master, call: Call) -> JSON:
     """Take a trial's progress; the harness sends it between 0 and 1 (`is_raw`)."""
     progress = call.body if isinstance(call.body, int | float) else call.fields.real("progress")
-    master.reports.progress(call.caller, call.id("trialId"), float(progress or 0.0))
+    master.reports.progress(call.caller, call.id("trialId", TrialId), float(progress or 0.0))
     return {}
 
 
 @route("POST", "/api/v1/trials/{trialId}/runner/metadata", about="report what the harness does")
 def report_runner_metadata(master: Master, call: Call) -> JSON:
     """Take what the harness is doing."""
-    master.reports.runner_state(call.caller, call.id("trialId"), call.fields.text("state") or "")
+    master.reports.runner_state(call.caller, call.id("trialId", TrialId), call.fields.text("state") or "")
     return {}
 
 
 @route("POST", "/api/v1/trials/{trialId}/early_exit", about="report invalid hyperparameters")
 def report_early_exit(master: Master, call: Call) -> JSON:
     """Take the reason the harness will exit for."""
-    master.reports.early_exit(call.caller, call.id("trialId"), call.fields.text("reason") or "")
+    master.reports.early_exit(call.caller, call.id("trialId", TrialId), call.fields.text("reason") or "")
     return {}
 
 
@@ -88,9 +89,9 @@ def report_checkpoint(master: Master, call: Call) -> JSON:
     """Take a checkpoint of a trial."""
     fields = call.fields
     report = CheckpointReport(
-        uuid=fields.required("uuid"),
-        allocation_id=fields.text("allocationId") or "",
-        task_id=fields.required("taskId"),
+        uuid=CheckpointUuid(fields.required("uuid")),
+        allocation_id=AllocationId(fields.text("allocationId") or ""),
+        task_id=TaskId(fields.required("taskId")),
         state=(fields.text("state") or "").removeprefix("STATE_"),
         resources=file_sizes(fields.object("resources") or {}),
         metadata=fields.object("metadata") or {},
@@ -119,7 +120,7 @@ def file_sizes(resources: JSON) -> dict[str, int]:
 )
 async def preemption(engines: Engines, call: Call) -> JSON:
     """v1AllocationPreemptionSignalResponse: held until the trial shall stop, or for timeoutSeconds."""
-    reports, caller, allocation_id = engines.master.reports, call.caller, call.path["allocationId"]
+    reports, caller, allocation_id = engines.master.reports, call.caller, AllocationId(call.path["allocationId"])
     timeout = min(MAX_POLL_SECONDS, max(0, call.number("timeoutSeconds")))
     signal = await engines.until(engines.tasks, lambda: reports.must_preempt(caller, allocation_id), timeout)
     return {"preempt": bool(signal)}
@@ -128,7 +129,7 @@ async def preemption(engines: Engines, call: Call) -> JSON:
 @route("POST", "/api/v1/allocations/{allocationId}/signals/ack_preemption", about="acknowledge the wish to stop")
 def ack_preemption(master: Master, call: Call) -> JSON:
     """Take the harness's word that it exits because it was asked to."""
-    master.reports.acknowledge_preemption(call.caller, call.path["allocationId"])
+    master.reports.acknowledge_preemption(call.caller, AllocationId(call.path["allocationId"]))
     return {}
 
 
@@ -140,7 +141,7 @@ def ack_preemption(master: Master, call: Call) -> JSON:
 @route("POST", "/api/v1/allocations/{allocationId}/waiting", about="report waiting", partial=ONE_SLOT)
 def of_allocation(master: Master, call: Call) -> JSON:
     """Take note of something only a cluster needs (accelerators, readiness, pending preemption)."""
-    master.reports.allocation(call.caller, call.path["allocationId"])
+    master.reports.allocation(call.caller, AllocationId(call.path["allocationId"]))
     return {}
 
 
@@ -149,5 +150,5 @@ def of_allocation(master: Master, call: Call) -> JSON:
 )
 def rendezvous(master: Master, call: Call) -> JSON:
     """v1AllocationRendezvousInfoResponse: the one machine, one slot."""
-    master.reports.allocation(call.caller, call.path["allocationId"])
+    master.reports.allocation(call.caller, AllocationId(call.path["allocationId"]))
     return {"rendezvousInfo": {"addresses": ["127.0.0.1"], "rank": 0, "slots": [1]}}

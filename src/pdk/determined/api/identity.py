@@ -9,6 +9,7 @@ from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
 from pdk.determined.master.settings import VERSION
 from pdk.determined.master.users import UserPatch, client_hash, matching
+from pdk.determined.store.records import UserId
 from pdk.web.routing import route
 
 JSON = dict[str, Any]
@@ -91,7 +92,7 @@ def get_users(master: Master, call: Call) -> JSON:
 @route("GET", "/api/v1/users/{userId}", about="one user")
 def get_user(master: Master, call: Call) -> JSON:
     """v1GetUserResponse."""
-    return {"user": encode.user(master.users.get(call.id("userId")))}
+    return {"user": encode.user(master.users.get(call.id("userId", UserId)))}
 
 
 @route("GET", "/api/v1/users/{username}/by-username", about="one user by name")
@@ -129,7 +130,7 @@ def patch_user(master: Master, call: Call) -> JSON:
         active=fields.flag("active"),
         password=password,
     )
-    return {"user": encode.user(master.users.patch(call.caller, call.id("userId"), patch))}
+    return {"user": encode.user(master.users.patch(call.caller, call.id("userId", UserId), patch))}
 
 
 @route("POST", "/api/v1/users/{userId}/password", about="set a password")
@@ -138,4 +139,4 @@ def set_password(master: Master, call: Call) -> JSON:
     if not isinstance(call.body, str):
         raise BadRequest("the request body must be the password as a JSON string")
     patch = UserPatch(password=call.body)
-    return {"user": encode.user(master.users.patch(call.caller, call.id("userId"), patch))}
+    return {"user": encode.user(master.users.patch(call.caller, call.id("userId", UserId), patch))}

@@ -8,13 +8,13 @@ from pdk.determined.api import encode
 from pdk.determined.api.call import Call, Fields
 from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import BadRequest, NotAllowed
-from pdk.determined.master.launch import AGENT_ID
 from pdk.determined.master.logs import NEWEST
 from pdk.determined.master.master import Master
 from pdk.determined.master.master_log import MasterLogEntry
-from pdk.determined.master.paging import Page
-from pdk.determined.store.logs import LogFilter
-from pdk.determined.store.records import LogLine
+from pdk.determined.master.paging import PageRequest
+from pdk.determined.master.settings import AGENT_ID
+from pdk.determined.store.logs import TaskLogFilter
+from pdk.determined.store.records import AllocationId, LogLine, TaskId, TrialId
 from pdk.determined.store.states import LogLevel
 from pdk.web.routing import Kind, route
 
@@ -31,7 +31,7 @@ LEVELS = set(LogLevel)
 )
 async def trial_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1TrialLogsResponse, one per line."""
-    trial_id = call.id("trialId")
+    trial_id = call.id("trialId", TrialId)
     await engines.run(engines.master.trials.get, trial_id)
     async for line in _lines(engines, call, _filter(call, trial_id=trial_id)):
         yield encode.trial_log(line, AGENT_ID)
@@ -40,7 +40,7 @@ async def trial_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
 @route("GET", "/api/v1/tasks/{taskId}/logs", about="its log, also followed", kind=Kind.STREAM)
 async def task_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1TaskLogsResponse, one per line."""
-    task_id = call.path["taskId"]
+    task_id = TaskId(call.path["taskId"])
     await engines.run(engines.master.cluster.task, task_id)
     async for line in _lines(engines, call, _filter(call, task_id=task_id)):
         yield encode.task_log(line, AGENT_ID)
@@ -49,17 +49,17 @@ async def task_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
 @route("GET", "/api/v1/trials/{trialId}/logs/fields", about="values to filter the log by", kind=Kind.STREAM)
 async def trial_log_fields(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1TrialLogsFieldsResponse: the distinct values of a log's columns."""
-    fields = await _fields(engines, LogFilter(trial_id=call.id("trialId")))
+    fields = await _fields(engines, TaskLogFilter(trial_id=call.id("trialId", TrialId)))
     yield {name: values for name, values in fields.items() if name != "allocationIds"}
 
 
 @route("GET", "/api/v1/tasks/{taskId}/logs/fields", about="values to filter by", kind=Kind.STREAM)
 async def task_log_fields(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1TaskLogsFieldsResponse: the distinct values of a log's columns."""
-    yield await _fields(engines, LogFilter(task_id=call.path["taskId"]))
+    yield await _fields(engines, TaskLogFilter(task_id=TaskId(call.path["taskId"])))
 
 
-async def _fields(engines: Engines, wanted: LogFilter) -> JSON:
+async def _fields(engines: Engines, wanted: TaskLogFilter) -> JSON:
     read = engines.master.logs.distinct
     return {
         "agentIds": [AGENT_ID],
@@ -71,7 +71,7 @@ async def _fields(engines: Engines, wanted: LogFilter) -> JSON:
     }
 
 
-async def _lines(engines: Engines, call: Call, wanted: LogFilter) -> AsyncIterator[LogLine]:
+async def _lines(engines: Engines, call: Call, wanted: TaskLogFilter) -> AsyncIterator[LogLine]:
     limit = call.number("limit")
     if wanted.agent_ids and AGENT_ID not in wanted.agent_ids:
         return
@@ -83,7 +83,7 @@ async def _lines(engines: Engines, call: Call, wanted: LogFilter) -> AsyncIterat
         yield line
 
 
-async def _ascending(engines: Engines, wanted: LogFilter, limit: int, follow: bool) -> AsyncIterator[LogLine]:
+async def _ascending(engines: Engines, wanted: TaskLogFilter, limit: int, follow: bool) -> AsyncIterator[LogLine]:
     """Yield the lines in order; when following, wait for more until the trial has ended and everything was read."""
     logs, last, left = engines.master.logs, 0, limit or NEWEST
     while left > 0:
@@ -105,7 +105,7 @@ async def _ascending(engines: Engines, wanted: LogFilter, limit: int, follow: bo
 async def master_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
     """v1MasterLogsResponse: the latest records; a negative offset counts from the end, followed until the server stops."""
     entries = engines.master.own_log.read(0)
-    start, end = Page(min(call.number("offset"), len(entries)), call.number("limit")).window(len(entries))
+    start, end = PageRequest(min(call.number("offset"), len(entries)), call.number("limit")).window(len(entries))
     entries, last = entries[start:end], 0
     while True:
         for entry in entries:
@@ -122,8 +122,8 @@ def _master_entry(entry: MasterLogEntry) -> JSON:
     return {"id": entry.id, "timestamp": entry.timestamp, "level": f"LOG_LEVEL_{level}", "message": entry.message}
 
 
-def _filter(call: Call, trial_id: int = 0, task_id: str = "") -> LogFilter:
-    return LogFilter(
+def _filter(call: Call, trial_id: TrialId | None = None, task_id: TaskId | None = None) -> TaskLogFilter:
+    return TaskLogFilter(
         trial_id=trial_id,
         task_id=task_id,
         levels=call.enums("levels", "LOG_LEVEL_"),
@@ -160,11 +160,11 @@ def post_task_logs(master: Master, call: Call) -> JSON:
     return {}
 
 
-def _trial_finder(master: Master, call: Call) -> Callable[[str], int]:
-    found: dict[str, int] = {}
+def _trial_finder(master: Master, call: Call) -> Callable[[TaskId], TrialId]:
+    found: dict[TaskId, TrialId] = {}
     own = call.caller.allocation_id
 
-    def trial_of(task_id: str) -> int:
+    def trial_of(task_id: TaskId) -> TrialId:
         if own is not None and not own.startswith(f"{task_id}."):
             raise NotAllowed("a task may only write its own log")
         if task_id not in found:
@@ -174,14 +174,14 @@ def _trial_finder(master: Master, call: Call) -> Callable[[str], int]:
     return trial_of
 
 
-def _posted_line(fields: Fields, trial_of: Callable[[str], int]) -> LogLine:
-    task_id = fields.required("taskId")
+def _posted_line(fields: Fields, trial_of: Callable[[TaskId], TrialId]) -> LogLine:
+    task_id = TaskId(fields.required("taskId"))
     level = (fields.text("level") or "").removeprefix("LOG_LEVEL_")
     return LogLine(
         id=0,
         task_id=task_id,
         trial_id=trial_of(task_id),
-        allocation_id=fields.text("allocationId"),
+        allocation_id=AllocationId(fields.text("allocationId") or "") or None,
         container_id=fields.text("containerId"),
         rank_id=fields.number("rankId"),
         timestamp=_moment(fields.text("timestamp") or "", "timestamp") or rfc3339_now(),

@@ -7,6 +7,7 @@ from pdk.determined.api.call import Call
 from pdk.determined.errors import BadRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.models import ModelFields, ModelFilter, VersionFields
+from pdk.determined.store.records import CheckpointUuid, ModelId, WorkspaceId
 from pdk.web.routing import route
 
 JSON = dict[str, Any]
@@ -24,7 +25,7 @@ def get_models(master: Master, call: Call) -> JSON:
         user_ids=call.numbers("userIds"),
         workspace_names=call.texts("workspaceNames"),
         workspace_ids=call.numbers("workspaceIds"),
-        model_id=call.number("id"),
+        model_id=ModelId(call.number("id")),
     )
     sort = call.enum("sortBy", "SORT_BY_")
     page = master.models.list_models(wanted, sort, bool(call.descending()), call.page())
@@ -72,7 +73,7 @@ def unarchive_model(master: Master, call: Call) -> JSON:
 @route("POST", "/api/v1/models/{modelName}/move", about="move to another workspace")
 def move_model(master: Master, call: Call) -> JSON:
     """Move a model to another workspace."""
-    fields = ModelFields(workspace_id=call.fields.number("destinationWorkspaceId"))
+    fields = ModelFields(workspace_id=call.fields.id("destinationWorkspaceId", WorkspaceId))
     master.models.patch(call.path["modelName"], fields)
     return {}
 
@@ -94,7 +95,7 @@ def get_versions(master: Master, call: Call) -> JSON:
 @route("POST", "/api/v1/models/{modelName}/versions", about="register a checkpoint as the next version")
 def post_version(master: Master, call: Call) -> JSON:
     """v1PostModelVersionResponse."""
-    uuid = call.fields.required("checkpointUuid")
+    uuid = CheckpointUuid(call.fields.required("checkpointUuid"))
     detail = master.models.register(call.caller, call.path["modelName"], uuid, _version_fields(call))
     return {"modelVersion": encode.model_version(detail)}
 
@@ -102,14 +103,14 @@ def post_version(master: Master, call: Call) -> JSON:
 @route("GET", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="one version")
 def get_version(master: Master, call: Call) -> JSON:
     """v1GetModelVersionResponse."""
-    detail = master.models.get_version(call.path["modelName"], call.id("modelVersionNum"))
+    detail = master.models.get_version(call.path["modelName"], call.id("modelVersionNum", int))
     return {"modelVersion": encode.model_version(detail)}
 
 
 @route("PATCH", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="change a version")
 def patch_version(master: Master, call: Call) -> JSON:
     """v1PatchModelVersionResponse."""
-    number = call.id("modelVersionNum")
+    number = call.id("modelVersionNum", int)
     detail = master.models.patch_version(call.path["modelName"], number, _version_fields(call))
     return {"modelVersion": encode.model_version(detail)}
 
@@ -117,7 +118,7 @@ def patch_version(master: Master, call: Call) -> JSON:
 @route("DELETE", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="delete a version")
 def delete_version(master: Master, call: Call) -> JSON:
     """Delete a version, never its checkpoint."""
-    master.models.delete_version(call.caller, call.path["modelName"], call.id("modelVersionNum"))
+    master.models.delete_version(call.caller, call.path["modelName"], call.id("modelVersionNum", int))
     return {}
 
 
@@ -129,7 +130,7 @@ def _model_fields(call: Call) -> ModelFields:
         notes=fields.text("notes"),
         labels=_labels(fields.get("labels")),
         metadata=fields.object("metadata"),
-        workspace_id=fields.number("workspaceId"),
+        workspace_id=fields.id("workspaceId", WorkspaceId),
         workspace_name=fields.text("workspaceName"),
     )
 

@@ -11,6 +11,7 @@ from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import BadRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.trials import Workload
+from pdk.determined.store.records import TrialId
 from pdk.determined.store.states import MetricGroup, WorkloadKind
 from pdk.web.routing import Kind, route
 
@@ -27,13 +28,13 @@ WORKLOAD_FILTERS = {
 @route("GET", "/api/v1/trials/{trialId}", about="one trial")
 def get_trial(master: Master, call: Call) -> JSON:
     """v1GetTrialResponse."""
-    return {"trial": encode.trial(master.trials.get(call.id("trialId")))}
+    return {"trial": encode.trial(master.trials.get(call.id("trialId", TrialId)))}
 
 
 @route("POST", "/api/v1/trials/{trialId}/kill", about="end at once")
 def kill_trial(master: Master, call: Call) -> JSON:
     """End a trial at once."""
-    master.trials.kill(call.id("trialId"))
+    master.trials.kill(call.id("trialId", TrialId))
     return {}
 
 
@@ -43,7 +44,9 @@ def get_workloads(master: Master, call: Call) -> JSON:
     wanted = call.enum("filter", "FILTER_OPTION_")
     if wanted not in WORKLOAD_FILTERS:
         raise BadRequest(f"unknown filter {wanted}")
-    page = master.trials.workloads(call.id("trialId"), WORKLOAD_FILTERS[wanted], bool(call.descending()), call.page())
+    page = master.trials.workloads(
+        call.id("trialId", TrialId), WORKLOAD_FILTERS[wanted], bool(call.descending()), call.page()
+    )
     with_batches = bool(call.flag("includeBatchMetrics"))
     return encode.listed("workloads", page, lambda row: encode.workload(row, _batches(row) if with_batches else None))
 
@@ -59,7 +62,7 @@ def _batches(row: Workload) -> list[JSON] | None:
 def get_checkpoints(master: Master, call: Call) -> JSON:
     """v1GetTrialCheckpointsResponse."""
     page = master.checkpoints.of_trial(
-        call.id("trialId"), call.enums("states", "STATE_"), checkpoint_order(call), call.page()
+        call.id("trialId", TrialId), call.enums("states", "STATE_"), checkpoint_order(call), call.page()
     )
     return encode.listed("checkpoints", page, encode.checkpoint)
 
@@ -86,7 +89,7 @@ async def stream_validation_metrics(engines: Engines, call: Call) -> AsyncIterat
 
 
 async def _metrics(engines: Engines, call: Call, groups: list[str]) -> AsyncIterator[JSON]:
-    ids = call.numbers("trialIds")
+    ids = [TrialId(each) for each in call.numbers("trialIds")]
     if not ids:
         raise BadRequest("must specify at least one trialId to fetch metrics for")
     batches = engines.master.trials.metrics(ids, groups)

@@ -9,6 +9,7 @@ from pdk.determined.errors import BadRequest, NotServed
 from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
 from pdk.determined.master.workspaces import ProjectPatch, named, projects_named
+from pdk.determined.store.records import ProjectId, WorkspaceId
 from pdk.determined.store.workspaces import ProjectView, WorkspaceView
 from pdk.web.routing import route
 
@@ -43,7 +44,7 @@ def get_workspaces(master: Master, call: Call) -> JSON:
 @route("GET", "/api/v1/workspaces/{id}", about="one workspace")
 def get_workspace(master: Master, call: Call) -> JSON:
     """v1GetWorkspaceResponse."""
-    return {"workspace": encode.workspace(master.workspaces.get_workspace(call.id("id")))}
+    return {"workspace": encode.workspace(master.workspaces.get_workspace(call.id("id", WorkspaceId)))}
 
 
 @route("POST", "/api/v1/workspaces", about="create a workspace", partial="name only")
@@ -60,28 +61,28 @@ def post_workspace(master: Master, call: Call) -> JSON:
 @route("PATCH", "/api/v1/workspaces/{id}", about="rename a workspace", partial="name only")
 def patch_workspace(master: Master, call: Call) -> JSON:
     """v1PatchWorkspaceResponse."""
-    view = master.workspaces.rename_workspace(call.id("id"), call.fields.required("name"))
+    view = master.workspaces.rename_workspace(call.id("id", WorkspaceId), call.fields.required("name"))
     return {"workspace": encode.workspace(view), "namespaceBindings": {}}
 
 
 @route("POST", "/api/v1/workspaces/{id}/archive", about="archive with its projects")
 def archive_workspace(master: Master, call: Call) -> JSON:
     """Archive a workspace."""
-    master.workspaces.archive_workspace(call.id("id"), archived=True)
+    master.workspaces.archive_workspace(call.id("id", WorkspaceId), archived=True)
     return {}
 
 
 @route("POST", "/api/v1/workspaces/{id}/unarchive", about="unarchive with its projects")
 def unarchive_workspace(master: Master, call: Call) -> JSON:
     """Unarchive a workspace."""
-    master.workspaces.archive_workspace(call.id("id"), archived=False)
+    master.workspaces.archive_workspace(call.id("id", WorkspaceId), archived=False)
     return {}
 
 
 @route("DELETE", "/api/v1/workspaces/{id}", about="delete a workspace", partial="only an empty one")
 def delete_workspace(master: Master, call: Call) -> JSON:
     """v1DeleteWorkspaceResponse; only when it holds no experiments and models."""
-    master.workspaces.delete_workspace(call.id("id"))
+    master.workspaces.delete_workspace(call.id("id", WorkspaceId))
     return {"completed": True}
 
 
@@ -89,7 +90,7 @@ def delete_workspace(master: Master, call: Call) -> JSON:
 def get_workspace_projects(master: Master, call: Call) -> JSON:
     """v1GetWorkspaceProjectsResponse; workspace 0 means all of them."""
     every = [view.workspace.id for view in master.workspaces.list_workspaces()]
-    ids = [call.id("id")] if call.id("id") else every
+    ids = [call.id("id", WorkspaceId)] if call.id("id", WorkspaceId) else every
     views = [view for workspace_id in ids for view in master.workspaces.list_projects(workspace_id)]
     archived, users = call.flag("archived"), call.texts("users")
     views = [v for v in projects_named(views, call.text("name")) if archived is None or v.project.archived == archived]
@@ -104,7 +105,7 @@ def post_project(master: Master, call: Call) -> JSON:
     fields = call.fields
     view = master.workspaces.create_project(
         call.caller,
-        call.id("workspaceId"),
+        call.id("workspaceId", WorkspaceId),
         fields.required("name"),
         fields.text("description") or "",
         fields.text("key"),
@@ -115,7 +116,7 @@ def post_project(master: Master, call: Call) -> JSON:
 @route("GET", "/api/v1/projects/{id}", about="one project")
 def get_project(master: Master, call: Call) -> JSON:
     """v1GetProjectResponse."""
-    return {"project": encode.project(master.workspaces.get_project(call.id("id")))}
+    return {"project": encode.project(master.workspaces.get_project(call.id("id", ProjectId)))}
 
 
 @route("PATCH", "/api/v1/projects/{id}", about="change a project")
@@ -123,7 +124,7 @@ def patch_project(master: Master, call: Call) -> JSON:
     """v1PatchProjectResponse."""
     fields = call.fields
     patch = ProjectPatch(fields.text("name"), fields.text("description"), fields.text("key"))
-    return {"project": encode.project(master.workspaces.patch_project(call.id("id"), patch))}
+    return {"project": encode.project(master.workspaces.patch_project(call.id("id", ProjectId), patch))}
 
 
 @route("PUT", "/api/v1/projects/{projectId}/notes", about="replace the notes")
@@ -133,27 +134,27 @@ def put_project_notes(master: Master, call: Call) -> JSON:
         {"name": note.text("name") or "", "contents": note.text("contents") or ""}
         for note in call.fields.objects("notes")
     ]
-    return {"notes": master.workspaces.set_notes(call.id("projectId"), notes).project.notes}
+    return {"notes": master.workspaces.set_notes(call.id("projectId", ProjectId), notes).project.notes}
 
 
 @route("POST", "/api/v1/projects/{id}/archive", about="archive")
 def archive_project(master: Master, call: Call) -> JSON:
     """Archive a project."""
-    master.workspaces.archive_project(call.id("id"), archived=True)
+    master.workspaces.archive_project(call.id("id", ProjectId), archived=True)
     return {}
 
 
 @route("POST", "/api/v1/projects/{id}/unarchive", about="unarchive")
 def unarchive_project(master: Master, call: Call) -> JSON:
     """Unarchive a project."""
-    master.workspaces.archive_project(call.id("id"), archived=False)
+    master.workspaces.archive_project(call.id("id", ProjectId), archived=False)
     return {}
 
 
 @route("DELETE", "/api/v1/projects/{id}", about="delete a project", partial="only an empty one")
 def delete_project(master: Master, call: Call) -> JSON:
     """v1DeleteProjectResponse; only when it holds no experiments."""
-    master.workspaces.delete_project(call.id("id"))
+    master.workspaces.delete_project(call.id("id", ProjectId))
     return {"completed": True}
 
 

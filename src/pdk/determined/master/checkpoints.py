@@ -18,20 +18,20 @@ from pdk.db.database import Database
 from pdk.db.rows import update
 from pdk.determined import errors
 from pdk.determined.master import retention
-from pdk.determined.master.paging import Page, Paged, paged
+from pdk.determined.master.paging import Paged, PageRequest, paged
 from pdk.determined.master.reports import UUID, finite
 from pdk.determined.master.signals import Signals
 from pdk.determined.store import checkpoints as store
 from pdk.determined.store import experiments, trials
 from pdk.determined.store.checkpoints import CheckpointView
-from pdk.determined.store.records import JSON
+from pdk.determined.store.records import JSON, CheckpointUuid, ExperimentId, TrialId
 from pdk.determined.store.states import WITH_FILES, CheckpointState
 
 MAX_GLOBS = 100
 
 
 @dataclass(frozen=True)
-class Order:
+class CheckpointOrder:
     """How a client wants checkpoints ordered; `metric`: by that validation metric; `descending` None: not said."""
 
     attribute: str = "UNSPECIFIED"
@@ -56,13 +56,13 @@ class Checkpoints:
         self._db = db
         self._signals = signals
 
-    def get(self, uuid: str) -> CheckpointView:
+    def get(self, uuid: CheckpointUuid) -> CheckpointView:
         """Return one checkpoint; raises NoSuchThing."""
         with self._db.read() as conn:
             return found(conn, uuid)
 
     def of_experiment(
-        self, experiment_id: int, states: Sequence[str], order: Order, page: Page
+        self, experiment_id: ExperimentId, states: Sequence[str], order: CheckpointOrder, page: PageRequest
     ) -> Paged[CheckpointView]:
         """Return checkpoints of an experiment, best first when no order is asked for; raises NoSuchThing."""
         with self._db.read() as conn:
@@ -71,12 +71,16 @@ class Checkpoints:
                 raise errors.NoSuchThing(f"experiment {experiment_id} not found")
             views = store.views(conn, experiment_id=experiment_id)
         if order.attribute == "UNSPECIFIED" and not order.metric:
-            order = Order("SEARCHER_METRIC", descending=order.descending)
+            order = CheckpointOrder("SEARCHER_METRIC", descending=order.descending)
         if order.attribute == "SEARCHER_METRIC" and order.descending is None:
-            order = Order("SEARCHER_METRIC", descending=not experiment.config["searcher"]["smaller_is_better"])
+            order = CheckpointOrder(
+                "SEARCHER_METRIC", descending=not experiment.config["searcher"]["smaller_is_better"]
+            )
         return paged(ordered(_in_states(views, states), order), page)
 
-    def of_trial(self, trial_id: int, states: Sequence[str], order: Order, page: Page) -> Paged[CheckpointView]:
+    def of_trial(
+        self, trial_id: TrialId, states: Sequence[str], order: CheckpointOrder, page: PageRequest
+    ) -> Paged[CheckpointView]:
         """Return checkpoints of a trial, ascending when no order is asked for; raises NoSuchThing."""
         with self._db.read() as conn:
             if trials.trial(conn, trial_id) is None:
@@ -84,7 +88,7 @@ class Checkpoints:
             views = store.views(conn, trial_id=trial_id)
         return paged(ordered(_in_states(views, states), order), page)
 
-    def unwanted(self, experiment_id: int, policy: Mapping[str, int]) -> tuple[str, list[CheckpointView]]:
+    def unwanted(self, experiment_id: ExperimentId, policy: Mapping[str, int]) -> tuple[str, list[CheckpointView]]:
         """Return the searcher metric and the checkpoints a policy (save_...) would remove; raises NoSuchThing."""
         with self._db.read() as conn:
             experiment = experiments.experiment(conn, experiment_id)
@@ -94,14 +98,14 @@ class Checkpoints:
             views = [view for view in store.views(conn, experiment_id=experiment_id) if view.checkpoint.uuid in doomed]
         return experiment.config["searcher"]["metric"], views
 
-    def set_metadata(self, uuid: str, metadata: JSON) -> CheckpointView:
+    def set_metadata(self, uuid: CheckpointUuid, metadata: JSON) -> CheckpointView:
         """Replace the metadata of a checkpoint; steps_completed stays what the trial reported."""
         with self._db.transaction() as conn:
             found(conn, uuid)
             update(conn, "checkpoints", ("uuid", uuid), {"metadata": metadata})
             return found(conn, uuid)
 
-    def delete(self, uuids: Sequence[str]) -> None:
+    def delete(self, uuids: Sequence[CheckpointUuid]) -> None:
         """Mark checkpoints as deleted; raises NoSuchThing, RegisteredCheckpoints."""
         with self._db.transaction() as conn:
             self._deletable(conn, uuids)
@@ -109,7 +113,7 @@ class Checkpoints:
                 retention.mark_deleted(conn, uuid)
                 self._wake_after_commit(uuid)
 
-    def remove_files(self, uuids: Sequence[str], globs: Sequence[str]) -> None:
+    def remove_files(self, uuids: Sequence[CheckpointUuid], globs: Sequence[str]) -> None:
         """Remove the files that match one of `globs`; with none, see which files are still there.
 
         Raises NoSuchThing, RegisteredCheckpoints, BadRequest.
@@ -131,7 +135,7 @@ class Checkpoints:
                     update(conn, "checkpoints", ("uuid", view.checkpoint.uuid), {"removal": "[]"})
                 self._wake_after_commit(view.checkpoint.uuid)
 
-    def set_resources(self, uuid: str, resources: Mapping[str, int]) -> None:
+    def set_resources(self, uuid: CheckpointUuid, resources: Mapping[str, int]) -> None:
         """Record which files are left of a checkpoint after the client removed some (none: it is deleted)."""
         with self._db.transaction() as conn:
             found(conn, uuid)
@@ -141,7 +145,7 @@ class Checkpoints:
                 retention.mark_deleted(conn, uuid)
                 self._wake_after_commit(uuid)
 
-    def folder(self, uuid: str) -> Path:
+    def folder(self, uuid: CheckpointUuid) -> Path:
         """Return the folder with the files of a checkpoint; raises NoSuchThing."""
         checkpoint = self.get(uuid).checkpoint
         folder = Path(checkpoint.folder) / checkpoint.uuid
@@ -149,7 +153,7 @@ class Checkpoints:
             raise errors.NoSuchThing(f"the files of checkpoint {uuid} are not there (state {checkpoint.state})")
         return folder
 
-    def _deletable(self, conn: sqlite3.Connection, uuids: Sequence[str]) -> list[CheckpointView]:
+    def _deletable(self, conn: sqlite3.Connection, uuids: Sequence[CheckpointUuid]) -> list[CheckpointView]:
         if not uuids:
             raise errors.BadRequest("no checkpoints were named")
         views = [found(conn, uuid) for uuid in uuids]
@@ -160,11 +164,11 @@ class Checkpoints:
             )
         return views
 
-    def _wake_after_commit(self, uuid: str) -> None:
+    def _wake_after_commit(self, uuid: CheckpointUuid) -> None:
         self._db.after_commit(lambda: self._signals.wake_chores(f"checkpoint/{uuid}"))
 
 
-def found(conn: sqlite3.Connection, uuid: str) -> CheckpointView:
+def found(conn: sqlite3.Connection, uuid: CheckpointUuid) -> CheckpointView:
     """Return one checkpoint; raises NoSuchThing for unknown ones and for what is no UUID."""
     view = store.view(conn, uuid) if UUID.match(uuid) else None
     if view is None:
@@ -172,7 +176,7 @@ def found(conn: sqlite3.Connection, uuid: str) -> CheckpointView:
     return view
 
 
-def ordered(views: Sequence[CheckpointView], order: Order) -> list[CheckpointView]:
+def ordered(views: Sequence[CheckpointView], order: CheckpointOrder) -> list[CheckpointView]:
     """Sort checkpoints; missing values come last whatever the direction."""
     value = _metric_reader(order.metric) if order.metric else ATTRIBUTES.get(order.attribute, ATTRIBUTES["END_TIME"])
     present = [view for view in views if value(view) is not None]
@@ -194,7 +198,7 @@ def _in_states(views: Sequence[CheckpointView], states: Sequence[str]) -> list[C
     return [view for view in views if not states or view.checkpoint.state in states]
 
 
-def _set_resources(conn: sqlite3.Connection, uuid: str, left: dict[str, int], removal: str | None) -> None:
+def _set_resources(conn: sqlite3.Connection, uuid: CheckpointUuid, left: dict[str, int], removal: str | None) -> None:
     changes = {
         "state": CheckpointState.PARTIALLY_DELETED,
         "resources": left,

@@ -17,7 +17,7 @@ from pdk.determined.master.retention import ALL_FILES
 from pdk.determined.master.signals import Signals
 from pdk.determined.store import checkpoints, experiments
 from pdk.determined.store.files import ModelDefinitions, checkpoint_files, remove_checkpoint_files
-from pdk.determined.store.records import Checkpoint, Experiment
+from pdk.determined.store.records import Checkpoint, CheckpointUuid, Experiment, ExperimentId
 from pdk.determined.store.states import LifeState
 from pdk.reconcile.loop import Reconciler
 
@@ -54,11 +54,11 @@ class Chores:
     def _reconcile(self, key: str) -> None:
         kind, _, name = key.partition("/")
         if kind == "checkpoint":
-            self._remove_files(name)
+            self._remove_files(CheckpointUuid(name))
         else:
-            self._delete_experiment(int(name))
+            self._delete_experiment(ExperimentId(int(name)))
 
-    def _remove_files(self, uuid: str) -> None:
+    def _remove_files(self, uuid: CheckpointUuid) -> None:
         with self._db.read() as conn:
             checkpoint = checkpoints.checkpoint(conn, uuid)
         if checkpoint is None or checkpoint.removal is None:
@@ -78,7 +78,7 @@ class Chores:
             changes.update({"resources": left, "size": sum(left.values())})
         update(conn, "checkpoints", ("uuid", checkpoint.uuid), changes)
 
-    def _delete_experiment(self, experiment_id: int) -> None:
+    def _delete_experiment(self, experiment_id: ExperimentId) -> None:
         with self._db.read() as conn:
             experiment = experiments.experiment(conn, experiment_id)
             views = checkpoints.views(conn, experiment_id=experiment_id)

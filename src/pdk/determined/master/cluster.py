@@ -11,10 +11,9 @@ from pdk.base.ids import new_uuid
 from pdk.db.database import Database
 from pdk.db.rows import insert
 from pdk.determined import errors
-from pdk.determined.master.launch import AGENT_ID
-from pdk.determined.master.settings import MasterSettings
+from pdk.determined.master.settings import AGENT_ID, MasterSettings
 from pdk.determined.store import trials
-from pdk.determined.store.records import Allocation, Trial
+from pdk.determined.store.records import Allocation, TaskId, Trial
 
 MAX_TASKS = 1000
 
@@ -103,7 +102,7 @@ class Cluster:
                     found.append((trial, trials.open_allocation(conn, trial_id)))
             return found
 
-    def task(self, task_id: str) -> Task:
+    def task(self, task_id: TaskId) -> Task:
         """Return one task; raises NoSuchThing."""
         with self._db.read() as conn:
             trial = trials.trial_of_task(conn, task_id)

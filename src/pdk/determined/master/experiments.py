@@ -16,16 +16,16 @@ from pdk.determined import errors
 from pdk.determined.master import context, retention, search
 from pdk.determined.master.config import experiment as config_rules
 from pdk.determined.master.config.experiment import Defaults, storage_folder
-from pdk.determined.master.paging import Page, Paged
+from pdk.determined.master.paging import Paged, PageRequest
 from pdk.determined.master.signals import Signals
 from pdk.determined.master.transitions import Transitions
-from pdk.determined.master.users import Identity
-from pdk.determined.master.workspaces import DEFAULT_ID, found_project
+from pdk.determined.master.users import Caller
+from pdk.determined.master.workspaces import FIRST_PROJECT, found_project
 from pdk.determined.store import checkpoints, metrics, trials, workspaces
 from pdk.determined.store import experiments as store
 from pdk.determined.store.experiments import ExperimentFilter, ExperimentView
 from pdk.determined.store.files import ModelDefinitions
-from pdk.determined.store.records import JSON, Experiment
+from pdk.determined.store.records import JSON, Experiment, ExperimentId, ProjectId, TaskId
 from pdk.determined.store.states import TERMINAL, CheckpointState, LifeState
 
 MAX_NAME_CHARACTERS = 128
@@ -37,8 +37,8 @@ class Submission:
 
     config: str
     files: Sequence[context.ContextFile] = ()
-    parent_id: int | None = None
-    project_id: int | None = None
+    parent_id: ExperimentId | None = None
+    project_id: ProjectId | None = None
     activate: bool = True
     validate_only: bool = False
 
@@ -80,7 +80,7 @@ class Experiments:
         self._definitions = definitions
         self._defaults = defaults
 
-    def create(self, caller: Identity, submission: Submission) -> ExperimentView:
+    def create(self, caller: Caller, submission: Submission) -> ExperimentView:
         """Create an experiment and its first trials; one that is only validated leaves nothing behind.
 
         Raises InvalidConfig, InvalidContext, NoSuchThing (project, parent, warm start source), WrongState.
@@ -112,12 +112,12 @@ class Experiments:
     def _insert(
         self,
         conn: sqlite3.Connection,
-        caller: Identity,
+        caller: Caller,
         submission: Submission,
         config: JSON,
         digest: str,
         size: int,
-    ) -> int:
+    ) -> ExperimentId:
         if submission.parent_id is not None:
             _found(conn, submission.parent_id)
         row = {
@@ -136,15 +136,15 @@ class Experiments:
             "warm_start": _warm_start(conn, config),
             "start_time": rfc3339_now(),
         }
-        return insert(conn, "experiments", row)
+        return ExperimentId(insert(conn, "experiments", row))
 
-    def get(self, experiment_id: int) -> ExperimentView:
+    def get(self, experiment_id: ExperimentId) -> ExperimentView:
         """Return one experiment; raises NoSuchThing."""
         with self._db.read() as conn:
             return _found(conn, experiment_id)
 
     def list_experiments(
-        self, wanted: ExperimentFilter, sort: str, descending: bool, page: Page
+        self, wanted: ExperimentFilter, sort: str, descending: bool, page: PageRequest
     ) -> Paged[ExperimentView]:
         """Return one page of the experiments that pass a filter; raises BadRequest for an unknown sort."""
         if sort not in store.SORT_COLUMNS:
@@ -155,11 +155,11 @@ class Experiments:
             views = store.views(conn, wanted, sort, descending, start, end - start)
         return Paged(views, page, start, end, total)
 
-    def model_definition(self, experiment_id: int) -> bytes:
+    def model_definition(self, experiment_id: ExperimentId) -> bytes:
         """Return the submitted files as .tar.gz; raises NoSuchThing."""
         return self._definitions.get(self.get(experiment_id).experiment.model_definition)
 
-    def definition_of_task(self, task_id: str) -> bytes:
+    def definition_of_task(self, task_id: TaskId) -> bytes:
         """Return the context directory of a trial's task as .tar.gz; raises NoSuchThing."""
         with self._db.read() as conn:
             trial = trials.trial_of_task(conn, task_id)
@@ -167,7 +167,7 @@ class Experiments:
             raise errors.NoSuchThing(f"task {task_id} not found")
         return self.model_definition(trial.experiment_id)
 
-    def best_metric(self, experiment_id: int) -> float:
+    def best_metric(self, experiment_id: ExperimentId) -> float:
         """Return the best searcher metric over all trials; raises NoSuchThing when there is none yet."""
         with self._db.read() as conn:
             config = _found(conn, experiment_id).experiment.config
@@ -176,7 +176,7 @@ class Experiments:
             raise errors.NoSuchThing(f"no validation metrics for experiment {experiment_id} yet")
         return best
 
-    def patch(self, experiment_id: int, patch: ExperimentPatch) -> ExperimentView:
+    def patch(self, experiment_id: ExperimentId, patch: ExperimentPatch) -> ExperimentView:
         """Change name, description, notes, labels, or parts of the configuration; raises NoSuchThing, BadRequest."""
         if patch.name is not None and not 1 <= len(patch.name.strip()) <= MAX_NAME_CHARACTERS:
             raise errors.BadRequest(f"experiment name must have 1 to {MAX_NAME_CHARACTERS} characters")
@@ -199,30 +199,30 @@ class Experiments:
                 self._transitions.collect_checkpoints(conn, experiment_id)
             return _found(conn, experiment_id)
 
-    def label(self, experiment_id: int, label: str, present: bool) -> list[str]:
+    def label(self, experiment_id: ExperimentId, label: str, present: bool) -> list[str]:
         """Add or remove one label and return all."""
         with self._db.transaction() as conn:
             labels = [each for each in _found(conn, experiment_id).experiment.labels if each != label]
             labels += [label] if present else []
             return self.patch(experiment_id, ExperimentPatch(labels=labels)).experiment.labels
 
-    def activate(self, experiment_id: int) -> None:
+    def activate(self, experiment_id: ExperimentId) -> None:
         """Let a paused experiment run; raises WrongState when it has ended."""
         self._want(experiment_id, LifeState.ACTIVE)
 
-    def pause(self, experiment_id: int) -> None:
+    def pause(self, experiment_id: ExperimentId) -> None:
         """Ask the trials to checkpoint and exit until activated again; raises WrongState when it has ended."""
         self._want(experiment_id, LifeState.PAUSED)
 
-    def cancel(self, experiment_id: int) -> None:
+    def cancel(self, experiment_id: ExperimentId) -> None:
         """Ask the trials to checkpoint and end; nothing when the experiment has ended."""
         self._stop(experiment_id, LifeState.STOPPING_CANCELED)
 
-    def kill(self, experiment_id: int) -> None:
+    def kill(self, experiment_id: ExperimentId) -> None:
         """End the trials at once; nothing when the experiment has ended."""
         self._stop(experiment_id, LifeState.STOPPING_KILLED)
 
-    def _want(self, experiment_id: int, state: LifeState) -> None:
+    def _want(self, experiment_id: ExperimentId, state: LifeState) -> None:
         with self._db.transaction() as conn:
             experiment = _found(conn, experiment_id).experiment
             if experiment.state not in (LifeState.ACTIVE, LifeState.PAUSED):
@@ -231,7 +231,7 @@ class Experiments:
                 )
             self._set_state(conn, experiment, state)
 
-    def _stop(self, experiment_id: int, state: LifeState) -> None:
+    def _stop(self, experiment_id: ExperimentId, state: LifeState) -> None:
         with self._db.transaction() as conn:
             experiment = _found(conn, experiment_id).experiment
             if experiment.state not in (*TERMINAL, LifeState.STOPPING_KILLED, LifeState.DELETING):
@@ -244,7 +244,7 @@ class Experiments:
         self._transitions.advance_experiment(conn, experiment.id)
         self._db.after_commit(self._signals.tasks.notify)
 
-    def archive(self, experiment_id: int, archived: bool) -> None:
+    def archive(self, experiment_id: ExperimentId, archived: bool) -> None:
         """Archive or unarchive an experiment that has ended; raises WrongState."""
         with self._db.transaction() as conn:
             experiment = _found(conn, experiment_id).experiment
@@ -254,7 +254,7 @@ class Experiments:
                 )
             update(conn, "experiments", ("id", experiment_id), {"archived": archived})
 
-    def move(self, experiment_id: int, project_id: int) -> None:
+    def move(self, experiment_id: ExperimentId, project_id: ProjectId) -> None:
         """Move an experiment to another project; raises NoSuchThing, WrongState when one of both is archived."""
         with self._db.transaction() as conn:
             if _found(conn, experiment_id).experiment.archived:
@@ -263,7 +263,7 @@ class Experiments:
                 raise errors.WrongState(f"project ({project_id}) is archived and cannot add new experiments")
             update(conn, "experiments", ("id", experiment_id), {"project_id": project_id})
 
-    def delete(self, experiment_id: int) -> None:
+    def delete(self, experiment_id: ExperimentId) -> None:
         """Begin the deletion of an experiment with its logs and checkpoints.
 
         Raises NoSuchThing, WrongState while it runs, RegisteredCheckpoints.
@@ -289,16 +289,16 @@ class Experiments:
             self._db.after_commit(lambda: self._signals.wake_chores(f"experiment/{experiment_id}"))
 
 
-def _found(conn: sqlite3.Connection, experiment_id: int) -> ExperimentView:
+def _found(conn: sqlite3.Connection, experiment_id: ExperimentId) -> ExperimentView:
     view = store.view(conn, experiment_id)
     if view is None:
         raise errors.NoSuchThing(f"experiment {experiment_id} not found")
     return view
 
 
-def _project_of(conn: sqlite3.Connection, project_id: int | None, config: JSON) -> int:
+def _project_of(conn: sqlite3.Connection, project_id: ProjectId | None, config: JSON) -> ProjectId:
     """Return the project: the one asked for by id, else by name in the configuration, else "Uncategorized"."""
-    if project_id is not None and project_id > DEFAULT_ID:
+    if project_id is not None and project_id > FIRST_PROJECT:
         view = found_project(conn, project_id)
         project, names = view.project, (view.workspace_name, view.project.name)
     elif config["workspace"]:
@@ -308,7 +308,7 @@ def _project_of(conn: sqlite3.Connection, project_id: int | None, config: JSON) 
             raise errors.NoSuchThing(f"workspace/project '{names[0]}/{names[1]}' not found")
         project = named
     else:
-        return DEFAULT_ID
+        return FIRST_PROJECT
     if project.archived:
         raise errors.WrongState(f"project '{names[0]}/{names[1]}' is archived and cannot add new experiments")
     return project.id

@@ -3,7 +3,7 @@
 Called by `runs`. The child is Determined's own harness as the original's agent would start it for one slot, without the
 launch layers that only matter for several. The files it reads at fixed paths under
 /run/determined come from a folder of the run: through a private mount namespace, or, where the machine allows none,
-through `redirect/sitecustomize.py`. One `Launch` is one run; nothing here touches the database.
+through `redirect/sitecustomize.py`. One `TrialLaunch` is one run; nothing here touches the database.
 """
 
 import json
@@ -15,14 +15,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pdk.determined.master import context
+from pdk.determined.master.cluster import Names
 from pdk.determined.master.config.experiment import is_legacy, storage_folder
-from pdk.determined.master.settings import MasterSettings
+from pdk.determined.master.settings import AGENT_ID, MasterSettings
 from pdk.determined.master.transitions import Tokens
-from pdk.determined.store.records import Allocation, Experiment, Trial
+from pdk.determined.store.records import Allocation, AllocationId, Experiment, ExperimentId, Trial
 from pdk.process.child import ChildSpec, Mount
 
 RUN_DIR = "/run/determined"
-AGENT_ID = "pdk-agent"
 STARTUP_HOOK = "startup-hook.sh"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 REDIRECT = Path(__file__).parent / "redirect" / "sitecustomize.py"
@@ -33,16 +33,7 @@ class CannotLaunch(Exception):
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """What every task is told about the master."""
-
-    master_url: str
-    cluster_id: str
-    master_id: str
-
-
-@dataclass(frozen=True)
-class Launch:
+class TrialLaunch:
     """One run of one trial."""
 
     trial: Trial
@@ -57,9 +48,10 @@ class Launch:
 class RunFolders:
     """The folders of runs below the data folder: made before a run, removed after it."""
 
-    def __init__(self, settings: MasterSettings, cluster: Cluster) -> None:
+    def __init__(self, settings: MasterSettings, names: Names, master_url: str) -> None:
         self._settings = settings
-        self._cluster = cluster
+        self._names = names
+        self._master_url = master_url
         self._runs = settings.data_dir / "runs"
         self._packages = settings.data_dir / "packages"
         self._home = settings.data_dir / "home"
@@ -70,7 +62,7 @@ class RunFolders:
         self._runs.mkdir(parents=True, mode=0o700)
         self._home.mkdir(exist_ok=True)
 
-    def prepare(self, launch: Launch, isolated: bool) -> ChildSpec:
+    def prepare(self, launch: TrialLaunch, isolated: bool) -> ChildSpec:
         """Fill the run's folder and return what to start; `isolated`: mount namespaces can be used.
 
         Raises CannotLaunch, OSError.
@@ -97,7 +89,7 @@ class RunFolders:
             mounts=_mounts(launch, root, isolated),
         )
 
-    def remove(self, allocation_id: str) -> None:
+    def remove(self, allocation_id: AllocationId) -> None:
         """Remove the folder of a run that has ended, and what the harness leaves in /tmp."""
         folder = self._runs / allocation_id
         if folder.exists():
@@ -105,14 +97,14 @@ class RunFolders:
         for left in Path("/tmp").glob(f"tensorboard-{allocation_id}-*"):  # the harness's own fixed place
             shutil.rmtree(left, ignore_errors=True)
 
-    def remove_packages(self, experiment_id: int) -> None:
+    def remove_packages(self, experiment_id: ExperimentId) -> None:
         """Remove what start-up hooks of an experiment installed."""
         shutil.rmtree(self._packages / str(experiment_id), ignore_errors=True)
 
     def _packages_of(self, experiment: Experiment) -> Path:
         return self._packages / str(experiment.id)
 
-    def _command(self, launch: Launch, workdir: Path, path: str) -> list[str]:
+    def _command(self, launch: TrialLaunch, workdir: Path, path: str) -> list[str]:
         entrypoint = launch.experiment.config["entrypoint"]
         if is_legacy(entrypoint):
             # With one slot the original's chain (launch, torchrun, pid_server, wrap_rank) ends in just this.
@@ -124,7 +116,7 @@ class RunFolders:
             return [shell, "-e", "-c", f'. ./{STARTUP_HOOK}; exec "$@"', STARTUP_HOOK, *argv]
         return argv
 
-    def _environment(self, launch: Launch, visible: PurePosixPath) -> dict[str, str]:
+    def _environment(self, launch: TrialLaunch, visible: PurePosixPath) -> dict[str, str]:
         python = Path(self._settings.python)
         packages = str(self._packages_of(launch.experiment))
         own = dict(_assignments(launch.experiment.config["environment"]["environment_variables"]["cpu"]))
@@ -149,12 +141,12 @@ class RunFolders:
         )
         return environment
 
-    def _task_variables(self, launch: Launch, visible: PurePosixPath) -> dict[str, str]:
+    def _task_variables(self, launch: TrialLaunch, visible: PurePosixPath) -> dict[str, str]:
         trial, allocation = launch.trial, launch.allocation
         variables = {
-            "DET_MASTER": self._cluster.master_url,
-            "DET_CLUSTER_ID": self._cluster.cluster_id,
-            "DET_MASTER_ID": self._cluster.master_id,
+            "DET_MASTER": self._master_url,
+            "DET_CLUSTER_ID": self._names.cluster_id,
+            "DET_MASTER_ID": self._names.master_id,
             "DET_AGENT_ID": AGENT_ID,
             "DET_SLOT_IDS": "[0]",
             "DET_CONTAINER_ID": allocation.container_id,
@@ -183,12 +175,12 @@ class RunFolders:
             variables["DET_LATEST_CHECKPOINT"] = launch.latest_checkpoint
         return variables
 
-    def _write_info(self, folder: Path, launch: Launch) -> None:
+    def _write_info(self, folder: Path, launch: TrialLaunch) -> None:
         trial, allocation = launch.trial, launch.allocation
         config = harness_config(launch.experiment.config)
         cluster = {
-            "master_url": self._cluster.master_url,
-            "cluster_id": self._cluster.cluster_id,
+            "master_url": self._master_url,
+            "cluster_id": self._names.cluster_id,
             "agent_id": AGENT_ID,
             "slot_ids": [0],
             "task_id": allocation.task_id,
@@ -232,7 +224,7 @@ def rank_of(experiment: Experiment) -> int | None:
     return 0 if is_legacy(experiment.config["entrypoint"]) else None
 
 
-def _mounts(launch: Launch, root: Path, isolated: bool) -> list[Mount]:
+def _mounts(launch: TrialLaunch, root: Path, isolated: bool) -> list[Mount]:
     own = launch.experiment.config["bind_mounts"]
     if not isolated:
         if own:

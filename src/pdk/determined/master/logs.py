@@ -19,7 +19,7 @@ from pdk.db.database import Database
 from pdk.determined.master.signals import Signals
 from pdk.determined.store import logs as store
 from pdk.determined.store import trials
-from pdk.determined.store.logs import LogFilter
+from pdk.determined.store.logs import TaskLogFilter
 from pdk.determined.store.records import Allocation, LogLine
 from pdk.determined.store.states import TERMINAL, LogLevel, LogSource
 
@@ -42,7 +42,7 @@ class _Flush:
     done: threading.Event
 
 
-class Logs:
+class TaskLogs:
     """The logs of all tasks."""
 
     def __init__(self, db: Database, signals: Signals) -> None:
@@ -78,23 +78,23 @@ class Logs:
             store.append(conn, lines)
             self._db.after_commit(self._signals.logs.notify)
 
-    def read(self, wanted: LogFilter, after_id: int, limit: int, newest_first: bool = False) -> list[LogLine]:
+    def read(self, wanted: TaskLogFilter, after_id: int, limit: int, newest_first: bool = False) -> list[LogLine]:
         """Return at most `limit` lines after `after_id` (before it when newest first, start with NEWEST)."""
         with self._db.read() as conn:
             return store.read(conn, wanted, after_id, limit, newest_first)
 
-    def distinct(self, wanted: LogFilter, column: str) -> list[str | int]:
+    def distinct(self, wanted: TaskLogFilter, column: str) -> list[str | int]:
         """Return the distinct values of a column of a log, for filters of a user interface."""
         with self._db.read() as conn:
             return store.distinct(conn, wanted, column)
 
-    def ended(self, wanted: LogFilter) -> bool:
+    def ended(self, wanted: TaskLogFilter) -> bool:
         """Tell whether no line can follow: the trial behind the log has ended, or there is none."""
         with self._db.read() as conn:
             if wanted.trial_id:
                 trial = trials.trial(conn, wanted.trial_id)
             else:
-                trial = trials.trial_of_task(conn, wanted.task_id)
+                trial = trials.trial_of_task(conn, wanted.task_id) if wanted.task_id else None
         return trial is None or trial.state in TERMINAL
 
     def _write(self) -> None:
@@ -137,7 +137,7 @@ class Logs:
 class TaskOutput:
     """Turns what a trial's process writes into log lines; `limit` bytes are kept, then one line says that no more are."""
 
-    def __init__(self, logs: Logs, allocation: Allocation, rank: int | None, limit: int) -> None:
+    def __init__(self, logs: TaskLogs, allocation: Allocation, rank: int | None, limit: int) -> None:
         self._logs = logs
         self._template = LogLine(
             id=0,

@@ -13,9 +13,8 @@ from pdk.determined.master.chores import Chores
 from pdk.determined.master.cluster import Cluster
 from pdk.determined.master.config.experiment import Defaults
 from pdk.determined.master.experiments import Experiments
-from pdk.determined.master.launch import Cluster as TaskCluster
 from pdk.determined.master.launch import RunFolders
-from pdk.determined.master.logs import Logs
+from pdk.determined.master.logs import TaskLogs
 from pdk.determined.master.master_log import MasterLog
 from pdk.determined.master.models import Models
 from pdk.determined.master.reports import Reports
@@ -50,7 +49,7 @@ class Master:
         self.users.set_up()
         self.workspaces.set_up()
         self.cluster = Cluster(self._db, settings)
-        self.logs = Logs(self._db, self.signals)
+        self.logs = TaskLogs(self._db, self.signals)
         self.experiments = Experiments(self._db, self.signals, transitions, definitions, self._defaults())
         self.trials = Trials(self._db, transitions)
         self.reports = Reports(self._db, self.signals, transitions)
@@ -70,11 +69,10 @@ class Master:
 
     def start(self, master_url: str) -> None:
         """Start the work loops; trials will speak to `master_url`."""
-        names = self.cluster.names
-        folders = RunFolders(self.settings, TaskCluster(master_url, names.cluster_id, names.master_id))
+        folders = RunFolders(self.settings, self.cluster.names, master_url)
         self.logs.start()
         self._loop.start(folders)
-        self._chores.start(folders, names.cluster_id)
+        self._chores.start(folders, self.cluster.names.cluster_id)
 
     def drain(self) -> None:
         """Stop the trials, within the grace of the settings with a checkpoint; the API must still answer them."""

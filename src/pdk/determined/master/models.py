@@ -16,14 +16,14 @@ from pdk.db.database import Database
 from pdk.db.rows import insert, update
 from pdk.determined import errors
 from pdk.determined.master.checkpoints import found as found_checkpoint
-from pdk.determined.master.paging import Page, Paged, paged
-from pdk.determined.master.users import Identity
-from pdk.determined.master.workspaces import DEFAULT_ID
+from pdk.determined.master.paging import Paged, PageRequest, paged
+from pdk.determined.master.users import Caller
+from pdk.determined.master.workspaces import FIRST_WORKSPACE
 from pdk.determined.store import models as store
 from pdk.determined.store import workspaces
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.models import ModelView, VersionView
-from pdk.determined.store.records import JSON
+from pdk.determined.store.records import JSON, CheckpointUuid, ModelId, WorkspaceId
 from pdk.determined.store.states import CheckpointState
 
 MAX_NAME_CHARACTERS = 255
@@ -38,7 +38,7 @@ class ModelFields:
     notes: str | None = None
     labels: Sequence[str] | None = None
     metadata: JSON | None = None
-    workspace_id: int | None = None
+    workspace_id: WorkspaceId | None = None
     workspace_name: str | None = None
 
 
@@ -65,7 +65,7 @@ class ModelFilter:
     user_ids: Sequence[int] = ()
     workspace_names: Sequence[str] = ()
     workspace_ids: Sequence[int] = field(default_factory=tuple)
-    model_id: int = 0
+    model_id: ModelId | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Models:
         with self._db.read() as conn:
             return _found(conn, identifier)
 
-    def list_models(self, wanted: ModelFilter, sort: str, descending: bool, page: Page) -> Paged[ModelView]:
+    def list_models(self, wanted: ModelFilter, sort: str, descending: bool, page: PageRequest) -> Paged[ModelView]:
         """Return one page of the models that pass a filter; raises BadRequest for an unknown sort."""
         if sort not in SORT_KEYS:
             raise errors.BadRequest(f"unsupported sort by {sort}")
@@ -113,7 +113,7 @@ class Models:
             counts = Counter(label for view in store.models(conn) for label in view.model.labels)
         return [label for label, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
-    def create(self, caller: Identity, fields: ModelFields) -> ModelView:
+    def create(self, caller: Caller, fields: ModelFields) -> ModelView:
         """Create a model; raises InvalidModelName, NameTaken, NoSuchThing (workspace)."""
         name = fields.name or ""
         moment = rfc3339_now()
@@ -126,11 +126,11 @@ class Models:
                 "labels": _unique(fields.labels or ()),
                 "metadata": fields.metadata or {},
                 "user_id": caller.user.id,
-                "workspace_id": _workspace_id(conn, fields) or DEFAULT_ID,
+                "workspace_id": _workspace_id(conn, fields) or FIRST_WORKSPACE,
                 "creation_time": moment,
                 "last_updated_time": moment,
             }
-            return _by_id(conn, insert(conn, "models", row))
+            return _found(conn, str(insert(conn, "models", row)))
 
     def patch(self, identifier: str, fields: ModelFields) -> ModelView:
         """Change a model; raises NoSuchThing, ArchivedModel, InvalidModelName, NameTaken."""
@@ -147,7 +147,7 @@ class Models:
                 changes["workspace_id"] = workspace_id
             if changes:
                 update(conn, "models", ("id", model.id), {**changes, "last_updated_time": rfc3339_now()})
-            return _by_id(conn, model.id)
+            return _found(conn, str(model.id))
 
     def archive(self, identifier: str, archived: bool) -> None:
         """Archive or unarchive a model."""
@@ -156,7 +156,7 @@ class Models:
             changes = {"archived": archived, "last_updated_time": rfc3339_now()}
             update(conn, "models", ("id", model_id), changes)
 
-    def delete(self, caller: Identity, identifier: str) -> None:
+    def delete(self, caller: Caller, identifier: str) -> None:
         """Delete a model and its versions (never the checkpoints); its owner or an admin may. Raises NotAllowed."""
         with self._db.transaction() as conn:
             model = _found(conn, identifier).model
@@ -164,7 +164,9 @@ class Models:
                 raise errors.NotAllowed(f'model "{model.name}" is not delete-able by this user')
             conn.execute("DELETE FROM models WHERE id = ?", (model.id,))
 
-    def list_versions(self, identifier: str, descending: bool, page: Page) -> tuple[ModelView, Paged[VersionDetail]]:
+    def list_versions(
+        self, identifier: str, descending: bool, page: PageRequest
+    ) -> tuple[ModelView, Paged[VersionDetail]]:
         """Return a model and one page of its versions by number."""
         with self._db.read() as conn:
             model = _found(conn, identifier)
@@ -178,7 +180,7 @@ class Models:
         with self._db.read() as conn:
             return _found_version(conn, identifier, number)
 
-    def register(self, caller: Identity, identifier: str, uuid: str, fields: VersionFields) -> VersionDetail:
+    def register(self, caller: Caller, identifier: str, uuid: CheckpointUuid, fields: VersionFields) -> VersionDetail:
         """Make a checkpoint the next version of a model; raises NoSuchThing, ArchivedModel, WrongState."""
         moment = rfc3339_now()
         with self._db.transaction() as conn:
@@ -225,7 +227,7 @@ class Models:
                 update(conn, "model_versions", ("id", detail.view.version.id), changes)
             return _found_version(conn, identifier, number)
 
-    def delete_version(self, caller: Identity, identifier: str, number: int) -> None:
+    def delete_version(self, caller: Caller, identifier: str, number: int) -> None:
         """Delete a version (never the checkpoint); its creator or an admin may. Raises NoSuchThing, NotAllowed."""
         with self._db.transaction() as conn:
             version = _found_version(conn, identifier, number).view.version
@@ -237,16 +239,12 @@ class Models:
 def _found(conn: sqlite3.Connection, identifier: str) -> ModelView:
     # No model name consists of digits only (see _check_name), and an id beyond SQLite's integers names no model.
     if re.fullmatch(r"[0-9]{1,18}", identifier):
-        view = store.model(conn, int(identifier))
+        view = store.model(conn, ModelId(int(identifier)))
     else:
         view = store.model_named(conn, identifier)
     if view is None:
         raise errors.NoSuchThing(f'model "{identifier}" not found')
     return view
-
-
-def _by_id(conn: sqlite3.Connection, model_id: int) -> ModelView:
-    return _found(conn, str(model_id))
 
 
 def _found_version(conn: sqlite3.Connection, identifier: str, number: int) -> VersionDetail:

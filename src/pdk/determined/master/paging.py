@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Page:
+class PageRequest:
     """Which part of a list is wanted: limit 0 means everything, a negative offset counts from the end."""
 
     offset: int = 0
@@ -31,13 +31,13 @@ class Paged(Generic[T]):
     """One page and where it lies in the whole."""
 
     items: Sequence[T]
-    page: Page
+    page: PageRequest
     start: int
     end: int
     total: int
 
 
-def paged(items: Sequence[T], page: Page) -> Paged[T]:
+def paged(items: Sequence[T], page: PageRequest) -> Paged[T]:
     """Cut a page out of a whole list."""
     start, end = page.window(len(items))
     return Paged(items[start:end], page, start, end, len(items))

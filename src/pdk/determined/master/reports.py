@@ -20,9 +20,18 @@ from pdk.determined.master import summaries
 from pdk.determined.master.config.experiment import storage_folder
 from pdk.determined.master.signals import Signals
 from pdk.determined.master.transitions import Transitions
-from pdk.determined.master.users import Identity
+from pdk.determined.master.users import Caller
 from pdk.determined.store import checkpoints, experiments, metrics, trials
-from pdk.determined.store.records import JSON, Allocation, Experiment, Trial
+from pdk.determined.store.records import (
+    JSON,
+    Allocation,
+    AllocationId,
+    CheckpointUuid,
+    Experiment,
+    TaskId,
+    Trial,
+    TrialId,
+)
 from pdk.determined.store.states import CheckpointState, InvalidHp, MetricGroup
 
 UUID = re.compile(r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")
@@ -47,9 +56,9 @@ class MetricsReport:
 class CheckpointReport:
     """A saved checkpoint; `resources`: path (folders end with /) to size in bytes."""
 
-    uuid: str
-    allocation_id: str
-    task_id: str
+    uuid: CheckpointUuid
+    allocation_id: AllocationId
+    task_id: TaskId
     state: str
     resources: Mapping[str, int]
     metadata: JSON
@@ -63,7 +72,7 @@ class Reports:
         self._signals = signals
         self._transitions = transitions
 
-    def metrics(self, caller: Identity, trial_id: int, report: MetricsReport) -> None:
+    def metrics(self, caller: Caller, trial_id: TrialId, report: MetricsReport) -> None:
         """Store a report; raises NoSuchThing, BadRequest (stale run, conflicting values), NotAllowed."""
         if not GROUP.match(report.group):
             raise errors.BadRequest("metrics: the group must have 1 to 256 characters")
@@ -117,7 +126,7 @@ class Reports:
         total = metrics.largest_step(conn, trial.id)
         update(conn, "trials", ("id", trial.id), {"summary": summary, "total_batches": total})
 
-    def checkpoint(self, caller: Identity, report: CheckpointReport) -> None:
+    def checkpoint(self, caller: Caller, report: CheckpointReport) -> None:
         """Store a checkpoint of a running trial; raises BadRequest, NoSuchThing, NotAllowed."""
         if not UUID.match(report.uuid):
             raise errors.BadRequest(f"checkpoint uuid {report.uuid[:60]!r} is no UUID")
@@ -148,19 +157,19 @@ class Reports:
             }
             insert(conn, "checkpoints", row)
 
-    def progress(self, caller: Identity, trial_id: int, progress: float) -> None:
+    def progress(self, caller: Caller, trial_id: TrialId, progress: float) -> None:
         """Store how much of its training a trial has done, 0 to 1."""
         with self._db.transaction() as conn:
             _reporting_trial(conn, caller, trial_id)
             update(conn, "trials", ("id", trial_id), {"progress": min(1.0, max(0.0, progress))})
 
-    def runner_state(self, caller: Identity, trial_id: int, state: str) -> None:
+    def runner_state(self, caller: Caller, trial_id: TrialId, state: str) -> None:
         """Store what the harness is doing (training, validating, checkpointing)."""
         with self._db.transaction() as conn:
             _reporting_trial(conn, caller, trial_id)
             update(conn, "trials", ("id", trial_id), {"runner_state": state[:64]})
 
-    def early_exit(self, caller: Identity, trial_id: int, reason: str) -> None:
+    def early_exit(self, caller: Caller, trial_id: TrialId, reason: str) -> None:
         """Note that the harness will exit because of invalid hyperparameters; it is ended if it does not."""
         if reason not in set(InvalidHp):
             raise errors.BadRequest(f"unhandled early exit reason: {reason}")
@@ -170,12 +179,12 @@ class Reports:
             update(conn, "trials", ("id", trial_id), changes)
             self._db.after_commit(lambda: self._signals.wake_trial(trial_id))
 
-    def start_run(self, caller: Identity, trial_id: int) -> None:
+    def start_run(self, caller: Caller, trial_id: TrialId) -> None:
         """Take note that the harness of a trial is about to report; raises NoSuchThing, NotAllowed."""
         with self._db.read() as conn:
             _reporting_trial(conn, caller, trial_id)
 
-    def allocation(self, caller: Identity, allocation_id: str) -> Allocation:
+    def allocation(self, caller: Caller, allocation_id: AllocationId) -> Allocation:
         """Return an allocation its own task asks about; raises NoSuchThing, NotAllowed."""
         with self._db.read() as conn:
             found = trials.allocation(conn, allocation_id)
@@ -185,12 +194,12 @@ class Reports:
             raise errors.NotAllowed("a task may only speak for its own allocation")
         return found
 
-    def must_preempt(self, caller: Identity, allocation_id: str) -> bool | None:
+    def must_preempt(self, caller: Caller, allocation_id: AllocationId) -> bool | None:
         """Tell whether the harness shall checkpoint and exit; None while there is nothing new to tell."""
         allocation = self.allocation(caller, allocation_id)
         return True if allocation.preempt_reason is not None or allocation.ended_at is not None else None
 
-    def acknowledge_preemption(self, caller: Identity, allocation_id: str) -> None:
+    def acknowledge_preemption(self, caller: Caller, allocation_id: AllocationId) -> None:
         """Record that the task exits because it was asked to."""
         self.allocation(caller, allocation_id)
         self._transitions.acknowledge_preemption(allocation_id)
@@ -204,7 +213,7 @@ def finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _reporting_trial(conn: sqlite3.Connection, caller: Identity, trial_id: int) -> tuple[Trial, Experiment]:
+def _reporting_trial(conn: sqlite3.Connection, caller: Caller, trial_id: TrialId) -> tuple[Trial, Experiment]:
     trial = trials.trial(conn, trial_id)
     experiment = None if trial is None else experiments.experiment(conn, trial.experiment_id)
     if trial is None or experiment is None:

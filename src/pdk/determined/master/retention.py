@@ -12,13 +12,15 @@ from typing import Any
 from pdk.db.rows import update
 from pdk.determined.store import checkpoints
 from pdk.determined.store.checkpoints import CheckpointView
-from pdk.determined.store.records import Experiment
+from pdk.determined.store.records import CheckpointUuid, Experiment
 from pdk.determined.store.states import WITH_FILES, CheckpointState
 
 ALL_FILES = "*"
 
 
-def unwanted(views: Iterable[CheckpointView], storage: Mapping[str, Any], smaller_is_better: bool) -> set[str]:
+def unwanted(
+    views: Iterable[CheckpointView], storage: Mapping[str, Any], smaller_is_better: bool
+) -> set[CheckpointUuid]:
     """Return the uuids of the completed checkpoints the policy `storage` does not keep."""
     candidates = [view for view in views if view.checkpoint.state in WITH_FILES]
     sign = 1 if smaller_is_better else -1
@@ -34,7 +36,7 @@ def unwanted(views: Iterable[CheckpointView], storage: Mapping[str, Any], smalle
     return {view.checkpoint.uuid for view in candidates} - kept
 
 
-def removable(conn: sqlite3.Connection, experiment: Experiment, policy: Mapping[str, Any]) -> set[str]:
+def removable(conn: sqlite3.Connection, experiment: Experiment, policy: Mapping[str, Any]) -> set[CheckpointUuid]:
     """Return the uuids of an experiment's checkpoints that `policy` does not keep and that may go."""
     views = checkpoints.views(conn, experiment_id=experiment.id)
     doomed = unwanted(views, policy, experiment.config["searcher"]["smaller_is_better"])
@@ -42,7 +44,7 @@ def removable(conn: sqlite3.Connection, experiment: Experiment, policy: Mapping[
     return doomed - set(checkpoints.registered(conn, sorted(doomed)))
 
 
-def mark_unwanted(conn: sqlite3.Connection, experiment: Experiment) -> list[str]:
+def mark_unwanted(conn: sqlite3.Connection, experiment: Experiment) -> list[CheckpointUuid]:
     """Mark the checkpoints of an experiment that its policy does not keep as DELETED; return their uuids."""
     doomed = removable(conn, experiment, experiment.config["checkpoint_storage"])
     for uuid in doomed:
@@ -50,7 +52,7 @@ def mark_unwanted(conn: sqlite3.Connection, experiment: Experiment) -> list[str]
     return sorted(doomed)
 
 
-def mark_deleted(conn: sqlite3.Connection, uuid: str) -> None:
+def mark_deleted(conn: sqlite3.Connection, uuid: CheckpointUuid) -> None:
     """Mark one checkpoint as DELETED, its files as to be removed."""
     changes = {"state": CheckpointState.DELETED, "resources": {}, "size": 0, "removal": ALL_FILES}
     update(conn, "checkpoints", ("uuid", uuid), changes)

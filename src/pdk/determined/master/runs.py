@@ -14,14 +14,14 @@ from collections.abc import Callable
 
 from pdk.base.clock import from_rfc3339, now
 from pdk.db.database import Database
-from pdk.determined.master.launch import CannotLaunch, Launch, RunFolders, rank_of
-from pdk.determined.master.logs import Logs, TaskOutput
+from pdk.determined.master.launch import CannotLaunch, RunFolders, TrialLaunch, rank_of
+from pdk.determined.master.logs import TaskLogs, TaskOutput
 from pdk.determined.master.settings import MasterSettings
 from pdk.determined.master.signals import Signals
 from pdk.determined.master.transitions import Exit, Tokens, Transitions
 from pdk.determined.store import checkpoints, experiments, identity, logs, trials
 from pdk.determined.store.files import ModelDefinitions
-from pdk.determined.store.records import Allocation, Trial
+from pdk.determined.store.records import Allocation, Trial, TrialId
 from pdk.determined.store.states import TERMINAL, TERMINAL_OF, LifeState
 from pdk.process.child import Child, Launcher, namespaces_available, reap_leftovers
 from pdk.reconcile.loop import Reconciler
@@ -70,7 +70,7 @@ class TrialLoop:
         settings: MasterSettings,
         signals: Signals,
         transitions: Transitions,
-        log_store: Logs,
+        log_store: TaskLogs,
         definitions: ModelDefinitions,
         launcher: Launcher,
     ) -> None:
@@ -82,7 +82,7 @@ class TrialLoop:
         self._definitions = definitions
         self._launcher = launcher
         self._folders: RunFolders | None = None
-        self._runs: dict[int, Run] = {}
+        self._runs: dict[TrialId, Run] = {}
         self._draining = False
         self._isolated: bool | None = None
         self._loop = Reconciler("trials", self._reconcile, self._keys, RESYNC_SECONDS, workers=2)
@@ -118,7 +118,7 @@ class TrialLoop:
             return [str(trial_id) for trial_id in trials.unfinished(conn)]
 
     def _reconcile(self, key: str) -> float | None:
-        trial_id = int(key)
+        trial_id = TrialId(int(key))
         with self._db.read() as conn:
             trial = trials.trial(conn, trial_id)
             allocation = trials.open_allocation(conn, trial_id)
@@ -163,14 +163,14 @@ class TrialLoop:
         child = self._launcher.start(spec, output.write)
         return Run(allocation, child, lambda: self._loop.enqueue(str(trial.id)))
 
-    def _gather(self, trial: Trial, allocation: Allocation, tokens: Tokens) -> Launch:
+    def _gather(self, trial: Trial, allocation: Allocation, tokens: Tokens) -> TrialLaunch:
         with self._db.read() as conn:
             experiment = experiments.experiment(conn, trial.experiment_id)
             latest = checkpoints.latest(conn, trial.id)
             owner = identity.user(conn, experiment.owner_id) if experiment is not None else None
         if experiment is None or owner is None:
             raise CannotLaunch("the experiment is gone")
-        return Launch(
+        return TrialLaunch(
             trial=trial,
             allocation=allocation,
             experiment=experiment,
@@ -215,7 +215,7 @@ class TrialLoop:
         run.kill()
         return 5.0
 
-    def _bury(self, trial_id: int, run: Run) -> None:
+    def _bury(self, trial_id: TrialId, run: Run) -> None:
         self._logs.flush()
         status = run.status or 0
         detail = self._namespace_failure(run.allocation) if status == NAMESPACE_FAILED else ""

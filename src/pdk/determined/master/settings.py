@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# The version of Determined this master speaks.
 VERSION = "0.38.1"
-"""The version of Determined this master speaks."""
+# The one agent, which is this machine.
+AGENT_ID = "pdk-agent"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pdk.determined.master.logs import master_line
 from pdk.determined.master.signals import Signals
 from pdk.determined.master.users import end_allocation_sessions, new_session
 from pdk.determined.store import checkpoints, experiments, logs, metrics, trials
-from pdk.determined.store.records import Allocation, Experiment, Trial
+from pdk.determined.store.records import Allocation, AllocationId, Experiment, ExperimentId, Trial, TrialId
 from pdk.determined.store.states import TERMINAL, TERMINAL_OF, AllocationState, LifeState, LogLevel
 
 DEFAULT_PREEMPTION_SECONDS = 3600
@@ -56,7 +56,7 @@ class Transitions:
         self._db = db
         self._signals = signals
 
-    def advance_experiment(self, conn: sqlite3.Connection, experiment_id: int) -> None:
+    def advance_experiment(self, conn: sqlite3.Connection, experiment_id: ExperimentId) -> None:
         """Create the trials that may run now; finish the experiment when all that it wanted have ended."""
         experiment = experiments.experiment(conn, experiment_id)
         if experiment is None or experiment.state in (*TERMINAL, LifeState.DELETING):
@@ -92,7 +92,7 @@ class Transitions:
             "queued_at": moment,
             "warm_start": experiment.warm_start,
         }
-        self._wake_after_commit(insert(conn, "trials", row))
+        self._wake_after_commit(TrialId(insert(conn, "trials", row)))
 
     def _finish_experiment(self, conn: sqlite3.Connection, experiment: Experiment, ended: Sequence[Trial]) -> None:
         states = {trial.state for trial in ended}
@@ -106,7 +106,7 @@ class Transitions:
         self._db.after_commit(self._signals.tasks.notify)
         self.collect_checkpoints(conn, experiment.id)
 
-    def collect_checkpoints(self, conn: sqlite3.Connection, experiment_id: int) -> None:
+    def collect_checkpoints(self, conn: sqlite3.Connection, experiment_id: ExperimentId) -> None:
         """Mark the checkpoints an ended experiment does not keep, and have their files removed."""
         experiment = _present(experiments.experiment(conn, experiment_id))
         for uuid in retention.mark_unwanted(conn, experiment):
@@ -124,7 +124,7 @@ class Transitions:
         update(conn, "trials", ("id", trial.id), changes)
         self._wake_after_commit(trial.id)
 
-    def open_allocation(self, trial_id: int, slots: int) -> tuple[Trial, Allocation, Tokens] | None:
+    def open_allocation(self, trial_id: TrialId, slots: int) -> tuple[Trial, Allocation, Tokens] | None:
         """Give the trial a slot when one is free and nobody waits longer; start its next run. None: not now."""
         with self._db.transaction() as conn:
             free = slots - len(trials.open_allocations(conn))
@@ -138,7 +138,7 @@ class Transitions:
             insert(conn, "allocations", _allocation_row(trial, run_id, steps))
             largest = metrics.largest_step(conn, trial_id)
             update(conn, "trials", ("id", trial_id), {"run_id": run_id, "total_batches": largest})
-            allocation = _present(trials.allocation(conn, f"{trial.task_id}.{run_id}"))
+            allocation = _present(trials.open_allocation(conn, trial_id))
             experiment = _present(experiments.experiment(conn, trial.experiment_id))
             tokens = Tokens(
                 task=new_session(conn, experiment.owner_id, allocation.id),
@@ -179,12 +179,12 @@ class Transitions:
                 update(conn, "allocations", ("id", allocation.id), {"kill_reason": reason})
                 self._log(conn, allocation, f"forcibly killing allocation's remaining resources (reason: {reason})")
 
-    def acknowledge_preemption(self, allocation_id: str) -> None:
+    def acknowledge_preemption(self, allocation_id: AllocationId) -> None:
         """Record that the harness will exit because it was asked to: its exit is no completion."""
         with self._db.transaction() as conn:
             update(conn, "allocations", ("id", allocation_id), {"preempt_acked": True})
 
-    def close_allocation(self, allocation_id: str, exit_: Exit) -> None:
+    def close_allocation(self, allocation_id: AllocationId, exit_: Exit) -> None:
         """Take back the slot and decide what becomes of the trial; a second call does nothing."""
         with self._db.transaction() as conn:
             allocation = _present(trials.allocation(conn, allocation_id))
@@ -248,7 +248,7 @@ class Transitions:
         self._db.after_commit(self._signals.tasks.notify)
         self._db.after_commit(self._signals.logs.notify)
 
-    def stop_without_allocation(self, trial_id: int) -> None:
+    def stop_without_allocation(self, trial_id: TrialId) -> None:
         """End a trial that was asked to stop and holds nothing."""
         with self._db.transaction() as conn:
             trial = _present(trials.trial(conn, trial_id))
@@ -261,7 +261,7 @@ class Transitions:
         logs.append(conn, [master_line(allocation, text, level)])
         self._db.after_commit(self._signals.logs.notify)
 
-    def _wake_after_commit(self, trial_id: int) -> None:
+    def _wake_after_commit(self, trial_id: TrialId) -> None:
         self._db.after_commit(lambda: self._signals.wake_trial(trial_id))
         self._db.after_commit(self._signals.tasks.notify)
 

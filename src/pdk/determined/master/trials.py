@@ -7,13 +7,13 @@ from typing import Any
 
 from pdk.db.database import Database
 from pdk.determined import errors
-from pdk.determined.master.paging import Page, Paged, paged
+from pdk.determined.master.paging import Paged, PageRequest, paged
 from pdk.determined.master.transitions import Transitions
 from pdk.determined.store import checkpoints, metrics
 from pdk.determined.store import experiments as experiment_rows
 from pdk.determined.store import trials as store
 from pdk.determined.store.checkpoints import CheckpointView
-from pdk.determined.store.records import Checkpoint, Metrics
+from pdk.determined.store.records import Checkpoint, ExperimentId, Metrics, TrialId
 from pdk.determined.store.states import CheckpointState, LifeState, MetricGroup, WorkloadKind
 from pdk.determined.store.trials import TrialView
 
@@ -61,13 +61,13 @@ class Trials:
         self._db = db
         self._transitions = transitions
 
-    def get(self, trial_id: int) -> TrialDetail:
+    def get(self, trial_id: TrialId) -> TrialDetail:
         """Return one trial; raises NoSuchThing."""
         with self._db.read() as conn:
             return _detail(conn, _found(conn, trial_id))
 
     def of_experiment(
-        self, experiment_id: int, states: Sequence[str], sort: str, descending: bool, page: Page
+        self, experiment_id: ExperimentId, states: Sequence[str], sort: str, descending: bool, page: PageRequest
     ) -> Paged[TrialDetail]:
         """Return one page of an experiment's trials; raises NoSuchThing, BadRequest for an unknown sort."""
         key = SORT_KEYS.get(sort)
@@ -81,12 +81,14 @@ class Trials:
         present = sorted((d for d in details if key(d) is not None), key=key, reverse=descending)
         return paged([*present, *(d for d in details if key(d) is None)], page)
 
-    def kill(self, trial_id: int) -> None:
+    def kill(self, trial_id: TrialId) -> None:
         """End a trial at once; nothing when it has ended. Raises NoSuchThing."""
         with self._db.transaction() as conn:
             self._transitions.set_trial_state(conn, _found(conn, trial_id).trial, LifeState.STOPPING_KILLED)
 
-    def workloads(self, trial_id: int, kinds: Sequence[str], descending: bool, page: Page) -> Paged[Workload]:
+    def workloads(
+        self, trial_id: TrialId, kinds: Sequence[str], descending: bool, page: PageRequest
+    ) -> Paged[Workload]:
         """Return one page of a trial's history by step; `kinds` empty means all three. Raises NoSuchThing."""
         with self._db.read() as conn:
             _found(conn, trial_id)
@@ -100,7 +102,7 @@ class Trials:
         order = list(WorkloadKind).index
         return paged(sorted(rows, key=lambda row: (row.total_batches, order(row.kind)), reverse=descending), page)
 
-    def metrics(self, trial_ids: Sequence[int], groups: Sequence[str]) -> Iterator[list[Metrics]]:
+    def metrics(self, trial_ids: Sequence[TrialId], groups: Sequence[str]) -> Iterator[list[Metrics]]:
         """Yield the valid reports of trials in batches, by trial and step; raises NoSuchThing before the first."""
         with self._db.read() as conn:
             for trial_id in trial_ids:
@@ -112,7 +114,7 @@ class Trials:
                 yield rows[start : start + BATCH]
 
 
-def _found(conn: sqlite3.Connection, trial_id: int) -> TrialView:
+def _found(conn: sqlite3.Connection, trial_id: TrialId) -> TrialView:
     view = store.view(conn, trial_id)
     if view is None:
         raise errors.NoSuchThing(f"trial {trial_id} not found")

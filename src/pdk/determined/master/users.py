@@ -18,7 +18,7 @@ from pdk.db.database import Database
 from pdk.db.rows import insert, update
 from pdk.determined import errors
 from pdk.determined.store import identity
-from pdk.determined.store.records import User
+from pdk.determined.store.records import AllocationId, User, UserId
 
 # The salt every Determined client puts before a password; part of the wire.
 CLIENT_SALT = "GubPEmmotfiK9TMD6Zdw"
@@ -29,11 +29,11 @@ MAX_NAME_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
-class Identity:
+class Caller:
     """Who calls: a user, or a task acting as the owner of its experiment (`allocation_id` set)."""
 
     user: User
-    allocation_id: str | None = None
+    allocation_id: AllocationId | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Users:
         with self._db.transaction() as conn:
             conn.execute("DELETE FROM sessions WHERE token_hash = ?", (token_hash(token),))
 
-    def authenticate(self, token: str) -> Identity:
+    def authenticate(self, token: str) -> Caller:
         """Return who `token` belongs to; raises NotLoggedIn, InactiveUser."""
         with self._db.read() as conn:
             found = identity.session(conn, token_hash(token), rfc3339_now())
@@ -89,14 +89,14 @@ class Users:
         user, allocation_id = found
         if not user.active:
             raise errors.InactiveUser("user not active")
-        return Identity(user, allocation_id)
+        return Caller(user, allocation_id)
 
     def list_users(self) -> list[User]:
         """Return every user by id."""
         with self._db.read() as conn:
             return identity.users(conn)
 
-    def get(self, user_id: int) -> User:
+    def get(self, user_id: UserId) -> User:
         """Return the user with this id; raises NoSuchThing."""
         with self._db.read() as conn:
             return _found(identity.user(conn, user_id))
@@ -106,7 +106,7 @@ class Users:
         with self._db.read() as conn:
             return _found(identity.user_named(conn, username))
 
-    def create(self, caller: Identity, username: str, admin: bool, password: str, hashed: bool) -> User:
+    def create(self, caller: Caller, username: str, admin: bool, password: str, hashed: bool) -> User:
         """Create a user; only an admin may. Raises NotAllowed, BadRequest, NameTaken."""
         _require_admin(caller)
         _check_username(username)
@@ -116,7 +116,7 @@ class Users:
             sent = password if hashed else client_hash(password)
             return _found(identity.user(conn, _insert_user(conn, username, sent, admin)))
 
-    def patch(self, caller: Identity, user_id: int, patch: UserPatch) -> User:
+    def patch(self, caller: Caller, user_id: UserId, patch: UserPatch) -> User:
         """Change a user: an admin everything, others their own password and display name."""
         privileged = (patch.username, patch.admin, patch.active)
         if caller.user.id != user_id or any(value is not None for value in privileged):
@@ -126,7 +126,7 @@ class Users:
             update(conn, "users", ("id", user_id), self._changes(conn, user_id, patch))
             return _found(identity.user(conn, user_id))
 
-    def _changes(self, conn: sqlite3.Connection, user_id: int, patch: UserPatch) -> dict[str, object]:
+    def _changes(self, conn: sqlite3.Connection, user_id: UserId, patch: UserPatch) -> dict[str, object]:
         changes: dict[str, object] = {"modified_at": rfc3339_now()}
         if patch.username is not None:
             _check_username(patch.username)
@@ -169,7 +169,7 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def new_session(conn: sqlite3.Connection, user_id: int, allocation_id: str | None = None) -> str:
+def new_session(conn: sqlite3.Connection, user_id: UserId, allocation_id: AllocationId | None = None) -> str:
     """Create a session, of a task when `allocation_id` is given, and return its token (kept nowhere)."""
     token = secrets.token_urlsafe(32)
     life = SESSION_LIFE if allocation_id is None else ALLOCATION_SESSION_LIFE
@@ -183,7 +183,7 @@ def new_session(conn: sqlite3.Connection, user_id: int, allocation_id: str | Non
     return token
 
 
-def end_allocation_sessions(conn: sqlite3.Connection, allocation_id: str) -> None:
+def end_allocation_sessions(conn: sqlite3.Connection, allocation_id: AllocationId) -> None:
     """End the sessions of a task whose process has exited."""
     conn.execute("DELETE FROM sessions WHERE allocation_id = ?", (allocation_id,))
 
@@ -207,14 +207,14 @@ def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _insert_user(conn: sqlite3.Connection, username: str, sent: str, admin: bool) -> int:
+def _insert_user(conn: sqlite3.Connection, username: str, sent: str, admin: bool) -> UserId:
     row = {
         "username": username,
         "admin": admin,
         "password": stored_password(sent),
         "modified_at": rfc3339_now(),
     }
-    return insert(conn, "users", row)
+    return UserId(insert(conn, "users", row))
 
 
 def _check_username(username: str) -> None:
@@ -222,7 +222,7 @@ def _check_username(username: str) -> None:
         raise errors.BadRequest(f"username must have 1 to {MAX_NAME_CHARACTERS} characters")
 
 
-def _require_admin(caller: Identity) -> None:
+def _require_admin(caller: Caller) -> None:
     if not caller.user.admin:
         raise errors.NotAllowed("forbidden: only an admin may do this")
 

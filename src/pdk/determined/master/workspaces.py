@@ -12,14 +12,17 @@ from pdk.base.clock import rfc3339_now
 from pdk.db.database import Database
 from pdk.db.rows import insert, update
 from pdk.determined import errors
-from pdk.determined.master.users import Identity
+from pdk.determined.master.users import Caller
 from pdk.determined.store import workspaces as store
+from pdk.determined.store.records import ProjectId, WorkspaceId
 from pdk.determined.store.workspaces import ProjectView, WorkspaceView
 
 MAX_NAME_CHARACTERS = 80
 MAX_KEY_CHARACTERS = 5
 UNCATEGORIZED = "Uncategorized"
-DEFAULT_ID = 1
+# The workspace and the project "Uncategorized".
+FIRST_WORKSPACE = WorkspaceId(1)
+FIRST_PROJECT = ProjectId(1)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Workspaces:
     def set_up(self) -> None:
         """Create "Uncategorized", once."""
         with self._db.transaction() as conn:
-            if store.workspace(conn, DEFAULT_ID) is None:
+            if store.workspace(conn, FIRST_WORKSPACE) is None:
                 row = {"name": UNCATEGORIZED, "user_id": 1, "immutable": True, "created_at": rfc3339_now()}
                 workspace_id = insert(conn, "workspaces", row)
                 insert(conn, "projects", {**row, "workspace_id": workspace_id, "key": "UNCAT"})
@@ -50,20 +53,20 @@ class Workspaces:
         with self._db.read() as conn:
             return store.workspaces(conn)
 
-    def get_workspace(self, workspace_id: int) -> WorkspaceView:
+    def get_workspace(self, workspace_id: WorkspaceId) -> WorkspaceView:
         """Return the workspace with this id; raises NoSuchThing."""
         with self._db.read() as conn:
             return _found_workspace(conn, workspace_id)
 
-    def create_workspace(self, caller: Identity, name: str) -> WorkspaceView:
+    def create_workspace(self, caller: Caller, name: str) -> WorkspaceView:
         """Create a workspace; raises BadRequest, NameTaken."""
         _check_name("workspace", name)
         with self._db.transaction() as conn:
             _require_free_workspace_name(conn, name)
             row = {"name": name, "user_id": caller.user.id, "created_at": rfc3339_now()}
-            return _found_workspace(conn, insert(conn, "workspaces", row))
+            return _found_workspace(conn, WorkspaceId(insert(conn, "workspaces", row)))
 
-    def rename_workspace(self, workspace_id: int, name: str) -> WorkspaceView:
+    def rename_workspace(self, workspace_id: WorkspaceId, name: str) -> WorkspaceView:
         """Give a workspace another name; raises NoSuchThing, NameTaken, WrongState."""
         _check_name("workspace", name)
         with self._db.transaction() as conn:
@@ -73,14 +76,14 @@ class Workspaces:
                 update(conn, "workspaces", ("id", workspace_id), {"name": name})
             return _found_workspace(conn, workspace_id)
 
-    def archive_workspace(self, workspace_id: int, archived: bool) -> None:
+    def archive_workspace(self, workspace_id: WorkspaceId, archived: bool) -> None:
         """Archive or unarchive a workspace and the projects in it."""
         with self._db.transaction() as conn:
             _changeable_workspace(conn, workspace_id)
             update(conn, "workspaces", ("id", workspace_id), {"archived": archived})
             update(conn, "projects", ("workspace_id", workspace_id), {"archived": archived})
 
-    def delete_workspace(self, workspace_id: int) -> None:
+    def delete_workspace(self, workspace_id: WorkspaceId) -> None:
         """Delete a workspace without experiments and models; raises WrongState when it holds some."""
         with self._db.transaction() as conn:
             found = _changeable_workspace(conn, workspace_id)
@@ -93,19 +96,19 @@ class Workspaces:
             conn.execute("DELETE FROM projects WHERE workspace_id = ?", (workspace_id,))
             conn.execute("DELETE FROM workspaces WHERE id = ?", (workspace_id,))
 
-    def list_projects(self, workspace_id: int) -> list[ProjectView]:
+    def list_projects(self, workspace_id: WorkspaceId) -> list[ProjectView]:
         """Return the projects of a workspace by id; raises NoSuchThing."""
         with self._db.read() as conn:
             _found_workspace(conn, workspace_id)
             return store.projects(conn, workspace_id)
 
-    def get_project(self, project_id: int) -> ProjectView:
+    def get_project(self, project_id: ProjectId) -> ProjectView:
         """Return the project with this id; raises NoSuchThing."""
         with self._db.read() as conn:
             return found_project(conn, project_id)
 
     def create_project(
-        self, caller: Identity, workspace_id: int, name: str, description: str = "", key: str | None = None
+        self, caller: Caller, workspace_id: WorkspaceId, name: str, description: str = "", key: str | None = None
     ) -> ProjectView:
         """Create a project in a workspace; raises NoSuchThing, BadRequest, NameTaken."""
         _check_name("project", name)
@@ -122,9 +125,9 @@ class Workspaces:
                 "user_id": caller.user.id,
                 "created_at": rfc3339_now(),
             }
-            return found_project(conn, insert(conn, "projects", row))
+            return found_project(conn, ProjectId(insert(conn, "projects", row)))
 
-    def patch_project(self, project_id: int, patch: ProjectPatch) -> ProjectView:
+    def patch_project(self, project_id: ProjectId, patch: ProjectPatch) -> ProjectView:
         """Change a project; raises NoSuchThing, NameTaken, WrongState."""
         with self._db.transaction() as conn:
             found = _changeable_project(conn, project_id)
@@ -140,20 +143,20 @@ class Workspaces:
             update(conn, "projects", ("id", project_id), changes)
             return found_project(conn, project_id)
 
-    def set_notes(self, project_id: int, notes: Sequence[dict[str, str]]) -> ProjectView:
+    def set_notes(self, project_id: ProjectId, notes: Sequence[dict[str, str]]) -> ProjectView:
         """Replace the notes of a project ({name, contents} each)."""
         with self._db.transaction() as conn:
             found_project(conn, project_id)
             update(conn, "projects", ("id", project_id), {"notes": list(notes)})
             return found_project(conn, project_id)
 
-    def archive_project(self, project_id: int, archived: bool) -> None:
+    def archive_project(self, project_id: ProjectId, archived: bool) -> None:
         """Archive or unarchive a project."""
         with self._db.transaction() as conn:
             _changeable_project(conn, project_id)
             update(conn, "projects", ("id", project_id), {"archived": archived})
 
-    def delete_project(self, project_id: int) -> None:
+    def delete_project(self, project_id: ProjectId) -> None:
         """Delete a project without experiments; raises WrongState when it holds some."""
         with self._db.transaction() as conn:
             found = _changeable_project(conn, project_id)
@@ -180,7 +183,7 @@ def projects_named(views: list[ProjectView], part: str) -> list[ProjectView]:
     return sorted(found, key=lambda view: view.project.name != part) if part else found
 
 
-def found_project(conn: sqlite3.Connection, project_id: int) -> ProjectView:
+def found_project(conn: sqlite3.Connection, project_id: ProjectId) -> ProjectView:
     """Return the project with this id; raises NoSuchThing."""
     found = store.project(conn, project_id)
     if found is None:
@@ -188,21 +191,21 @@ def found_project(conn: sqlite3.Connection, project_id: int) -> ProjectView:
     return found
 
 
-def _found_workspace(conn: sqlite3.Connection, workspace_id: int) -> WorkspaceView:
+def _found_workspace(conn: sqlite3.Connection, workspace_id: WorkspaceId) -> WorkspaceView:
     found = store.workspace(conn, workspace_id)
     if found is None:
         raise errors.NoSuchThing(f"workspace ({workspace_id}) not found")
     return found
 
 
-def _changeable_workspace(conn: sqlite3.Connection, workspace_id: int) -> WorkspaceView:
+def _changeable_workspace(conn: sqlite3.Connection, workspace_id: WorkspaceId) -> WorkspaceView:
     found = _found_workspace(conn, workspace_id)
     if found.workspace.immutable:
         raise errors.WrongState(f"workspace ({workspace_id}) is immutable and cannot be changed")
     return found
 
 
-def _changeable_project(conn: sqlite3.Connection, project_id: int) -> ProjectView:
+def _changeable_project(conn: sqlite3.Connection, project_id: ProjectId) -> ProjectView:
     found = found_project(conn, project_id)
     if found.project.immutable:
         raise errors.WrongState(f"project ({project_id}) is immutable and cannot be changed")

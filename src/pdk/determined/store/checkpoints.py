@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pdk.db.rows import fetch, fetch_one
-from pdk.determined.store.records import JSON, Checkpoint
+from pdk.determined.store.records import JSON, Checkpoint, CheckpointUuid, ExperimentId, TrialId
 from pdk.determined.store.states import CheckpointState, MetricGroup
 
 
@@ -14,7 +14,7 @@ class CheckpointView:
     """A checkpoint with the training it comes from; metrics are avgMetrics of the same step, None when there are none."""
 
     checkpoint: Checkpoint
-    experiment_id: int
+    experiment_id: ExperimentId
     config: JSON
     hparams: JSON
     validation: JSON | None
@@ -36,38 +36,40 @@ FROM checkpoints
 """
 
 
-def checkpoint(conn: sqlite3.Connection, uuid: str) -> Checkpoint | None:
+def checkpoint(conn: sqlite3.Connection, uuid: CheckpointUuid) -> Checkpoint | None:
     """Return the checkpoint with this uuid."""
     return fetch_one(conn, Checkpoint, "SELECT * FROM checkpoints WHERE uuid = ?", uuid)
 
 
-def view(conn: sqlite3.Connection, uuid: str) -> CheckpointView | None:
+def view(conn: sqlite3.Connection, uuid: CheckpointUuid) -> CheckpointView | None:
     """Return the checkpoint with this uuid and the training it comes from."""
     return fetch_one(conn, CheckpointView, f"{VIEW} WHERE checkpoints.uuid = ?", uuid)
 
 
-def views(conn: sqlite3.Connection, *, experiment_id: int = 0, trial_id: int = 0) -> list[CheckpointView]:
+def views(
+    conn: sqlite3.Connection, *, experiment_id: ExperimentId | None = None, trial_id: TrialId | None = None
+) -> list[CheckpointView]:
     """Return the checkpoints of an experiment or of a trial, oldest first."""
     column, key = ("trials.experiment_id", experiment_id) if experiment_id else ("checkpoints.trial_id", trial_id)
     order = "ORDER BY checkpoints.report_time, checkpoints.uuid"
     return fetch(conn, CheckpointView, f"{VIEW} WHERE {column} = ? {order}", key)
 
 
-def latest(conn: sqlite3.Connection, trial_id: int) -> Checkpoint | None:
+def latest(conn: sqlite3.Connection, trial_id: TrialId) -> Checkpoint | None:
     """Return the completed checkpoint of a trial with the most steps."""
     query = """SELECT * FROM checkpoints WHERE trial_id = ? AND state = ?
         ORDER BY steps_completed DESC, report_time DESC LIMIT 1"""
     return fetch_one(conn, Checkpoint, query, trial_id, CheckpointState.COMPLETED)
 
 
-def registered(conn: sqlite3.Connection, uuids: Sequence[str]) -> list[str]:
+def registered(conn: sqlite3.Connection, uuids: Sequence[CheckpointUuid]) -> list[CheckpointUuid]:
     """Return those of `uuids` that a model version uses."""
     marks = ", ".join("?" * len(uuids))
     query = f"SELECT DISTINCT checkpoint_uuid FROM model_versions WHERE checkpoint_uuid IN ({marks})"
     return [row[0] for row in conn.execute(query, list(uuids))]
 
 
-def warm_start_sources(conn: sqlite3.Connection) -> set[str]:
+def warm_start_sources(conn: sqlite3.Connection) -> set[CheckpointUuid]:
     """Return the uuids some experiment or trial starts from."""
     query = """SELECT warm_start FROM trials WHERE warm_start IS NOT NULL
         UNION SELECT warm_start FROM experiments WHERE warm_start IS NOT NULL"""

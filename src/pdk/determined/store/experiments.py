@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pdk.db.rows import fetch, fetch_one
-from pdk.determined.store.records import Experiment
+from pdk.determined.store.records import Experiment, ExperimentId, ProjectId, TrialId, UserId, WorkspaceId
 from pdk.determined.store.states import AllocationState, CheckpointState, LifeState, MetricGroup
 
 
@@ -18,15 +18,15 @@ class ExperimentView:
     username: str
     owner_display_name: str
     project_name: str
-    project_owner_id: int
-    workspace_id: int
+    project_owner_id: UserId
+    workspace_id: WorkspaceId
     workspace_name: str
     parent_archived: bool
-    trial_ids: list[int]
+    trial_ids: list[TrialId]
     progress_sum: float
     checkpoint_count: int
     checkpoint_size: int
-    best_trial_id: int | None
+    best_trial_id: TrialId | None
     best_metric: float | None
 
 
@@ -42,7 +42,7 @@ class ExperimentFilter:
     ids: Sequence[int] = ()
     name: str = ""
     description: str = ""
-    project_id: int = 0
+    project_id: ProjectId | None = None
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,12 @@ SORT_COLUMNS = {
 }
 
 
-def experiment(conn: sqlite3.Connection, experiment_id: int) -> Experiment | None:
+def experiment(conn: sqlite3.Connection, experiment_id: ExperimentId) -> Experiment | None:
     """Return the experiment with this id."""
     return fetch_one(conn, Experiment, "SELECT * FROM experiments WHERE id = ?", experiment_id)
 
 
-def view(conn: sqlite3.Connection, experiment_id: int) -> ExperimentView | None:
+def view(conn: sqlite3.Connection, experiment_id: ExperimentId) -> ExperimentView | None:
     """Return the experiment with this id and what answers show beside it."""
     return fetch_one(conn, ExperimentView, f"{VIEW} WHERE experiments.id = ?", experiment_id)
 

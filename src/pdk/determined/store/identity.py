@@ -3,10 +3,10 @@
 import sqlite3
 
 from pdk.db.rows import fetch, fetch_one
-from pdk.determined.store.records import User
+from pdk.determined.store.records import AllocationId, User, UserId
 
 
-def user(conn: sqlite3.Connection, user_id: int) -> User | None:
+def user(conn: sqlite3.Connection, user_id: UserId) -> User | None:
     """Return the user with this id."""
     return fetch_one(conn, User, "SELECT * FROM users WHERE id = ?", user_id)
 
@@ -21,7 +21,7 @@ def users(conn: sqlite3.Connection) -> list[User]:
     return fetch(conn, User, "SELECT * FROM users ORDER BY id")
 
 
-def session(conn: sqlite3.Connection, token_hash: str, now: str) -> tuple[User, str | None] | None:
+def session(conn: sqlite3.Connection, token_hash: str, now: str) -> tuple[User, AllocationId | None] | None:
     """Return (user, allocation id) of a session that has not expired at `now`."""
     row = conn.execute(
         "SELECT user_id, allocation_id FROM sessions WHERE token_hash = ? AND expires_at > ?", (token_hash, now)

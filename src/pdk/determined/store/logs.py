@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pdk.db.rows import fetch
-from pdk.determined.store.records import LogLine
+from pdk.determined.store.records import AllocationId, LogLine, TaskId, TrialId
 from pdk.determined.store.states import LogSource
 
 COLUMNS = (
@@ -23,11 +23,11 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class LogFilter:
+class TaskLogFilter:
     """Which lines to read; empty sequences mean any. `trial_id` or `task_id` must be given."""
 
-    trial_id: int = 0
-    task_id: str = ""
+    trial_id: TrialId | None = None
+    task_id: TaskId | None = None
     levels: Sequence[str] = ()
     rank_ids: Sequence[int] = ()
     stdtypes: Sequence[str] = ()
@@ -50,7 +50,7 @@ def append(conn: sqlite3.Connection, lines: Sequence[LogLine]) -> None:
 
 
 def read(
-    conn: sqlite3.Connection, wanted: LogFilter, after_id: int, limit: int, newest_first: bool = False
+    conn: sqlite3.Connection, wanted: TaskLogFilter, after_id: int, limit: int, newest_first: bool = False
 ) -> list[LogLine]:
     """Return at most `limit` lines that pass the filter, those after `after_id` (before it when newest first)."""
     clauses, arguments = _where(wanted)
@@ -60,21 +60,21 @@ def read(
     return fetch(conn, LogLine, query, *arguments, after_id, limit)
 
 
-def tail(conn: sqlite3.Connection, allocation_id: str, trial_id: int, count: int) -> list[str]:
+def tail(conn: sqlite3.Connection, allocation_id: AllocationId, trial_id: TrialId, count: int) -> list[str]:
     """Return the last lines an allocation's own process wrote, oldest first."""
     query = """SELECT log FROM task_logs WHERE trial_id = ? AND allocation_id = ? AND source != ?
         ORDER BY id DESC LIMIT ?"""
     return [row[0] for row in conn.execute(query, (trial_id, allocation_id, LogSource.MASTER, count))][::-1]
 
 
-def distinct(conn: sqlite3.Connection, wanted: LogFilter, column: str) -> list[str | int]:
+def distinct(conn: sqlite3.Connection, wanted: TaskLogFilter, column: str) -> list[str | int]:
     """Return the distinct values of one column (a name from code) of a task's log."""
     clauses, arguments = _where(wanted)
     query = f"SELECT DISTINCT {column} FROM task_logs WHERE {' AND '.join(clauses)} AND {column} IS NOT NULL"
     return sorted((row[0] for row in conn.execute(query, arguments)), key=str)
 
 
-def _where(wanted: LogFilter) -> tuple[list[str], list[object]]:
+def _where(wanted: TaskLogFilter) -> tuple[list[str], list[object]]:
     column, key = ("trial_id", wanted.trial_id) if wanted.trial_id else ("task_id", wanted.task_id)
     clauses: list[str] = [f"{column} = ?"]
     arguments: list[object] = [key]

@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from pdk.db.rows import fetch, fetch_one
-from pdk.determined.store.records import Model, ModelVersion
+from pdk.determined.store.records import Model, ModelId, ModelVersion
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ VERSION_VIEW = (
 )
 
 
-def model(conn: sqlite3.Connection, model_id: int) -> ModelView | None:
+def model(conn: sqlite3.Connection, model_id: ModelId) -> ModelView | None:
     """Return the model with this id."""
     return fetch_one(conn, ModelView, f"{VIEW} WHERE models.id = ?", model_id)
 
@@ -50,17 +50,17 @@ def models(conn: sqlite3.Connection) -> list[ModelView]:
     return fetch(conn, ModelView, f"{VIEW} ORDER BY models.id")
 
 
-def versions(conn: sqlite3.Connection, model_id: int) -> list[VersionView]:
+def versions(conn: sqlite3.Connection, model_id: ModelId) -> list[VersionView]:
     """Return the versions of a model by number."""
     return fetch(conn, VersionView, f"{VERSION_VIEW} WHERE model_id = ? ORDER BY version", model_id)
 
 
-def version(conn: sqlite3.Connection, model_id: int, number: int) -> VersionView | None:
+def version(conn: sqlite3.Connection, model_id: ModelId, number: int) -> VersionView | None:
     """Return one version of a model."""
     return fetch_one(conn, VersionView, f"{VERSION_VIEW} WHERE model_id = ? AND version = ?", model_id, number)
 
 
-def next_number(conn: sqlite3.Connection, model_id: int) -> int:
+def next_number(conn: sqlite3.Connection, model_id: ModelId) -> int:
     """Return the largest version number + 1: deleting the last version frees its number, as in the original."""
     query = "SELECT coalesce(max(version), 0) + 1 FROM model_versions WHERE model_id = ?"
     return int(conn.execute(query, (model_id,)).fetchone()[0])

@@ -4,18 +4,28 @@ Times are RFC 3339 text.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NewType
 
 from pdk.determined.store.states import AllocationState, CheckpointState, InvalidHp, LifeState, LogLevel
 
 JSON = dict[str, Any]
+UserId = NewType("UserId", int)
+WorkspaceId = NewType("WorkspaceId", int)
+ProjectId = NewType("ProjectId", int)
+ExperimentId = NewType("ExperimentId", int)
+TrialId = NewType("TrialId", int)
+ModelId = NewType("ModelId", int)
+# `<experiment>.<request id>`, and with the number of the run that of an allocation.
+TaskId = NewType("TaskId", str)
+AllocationId = NewType("AllocationId", str)
+CheckpointUuid = NewType("CheckpointUuid", str)
 
 
 @dataclass(frozen=True)
 class User:
     """Someone who can log in; `password` is blank or `algorithm$salt$hash` of what the client sends."""
 
-    id: int
+    id: UserId
     username: str
     display_name: str
     admin: bool
@@ -30,9 +40,9 @@ class User:
 class Workspace:
     """A container of projects and models."""
 
-    id: int
+    id: WorkspaceId
     name: str
-    user_id: int
+    user_id: UserId
     archived: bool
     immutable: bool
     created_at: str
@@ -42,12 +52,12 @@ class Workspace:
 class Project:
     """A container of experiments; `notes` is a list of {name, contents}."""
 
-    id: int
-    workspace_id: int
+    id: ProjectId
+    workspace_id: WorkspaceId
     name: str
     key: str
     description: str
-    user_id: int
+    user_id: UserId
     archived: bool
     immutable: bool
     notes: list[dict[str, str]]
@@ -58,10 +68,10 @@ class Project:
 class Experiment:
     """One configuration and its model definition (the SHA-256 of its .tar.gz in the model definition folder)."""
 
-    id: int
-    project_id: int
-    owner_id: int
-    parent_id: int | None
+    id: ExperimentId
+    project_id: ProjectId
+    owner_id: UserId
+    parent_id: ExperimentId | None
     job_id: str
     state: LifeState
     archived: bool
@@ -73,7 +83,7 @@ class Experiment:
     original_config: str
     model_definition: str
     model_definition_size: int
-    warm_start: str | None
+    warm_start: CheckpointUuid | None
     start_time: str
     end_time: str | None
     reason: str | None
@@ -83,10 +93,10 @@ class Experiment:
 class Trial:
     """One hyperparameter setting; `run_id` counts its allocations, `restarts` its failures."""
 
-    id: int
-    experiment_id: int
+    id: TrialId
+    experiment_id: ExperimentId
     request_id: str
-    task_id: str
+    task_id: TaskId
     seed: int
     hparams: JSON
     state: LifeState
@@ -98,7 +108,7 @@ class Trial:
     queued_at: str
     end_time: str | None
     total_batches: int
-    warm_start: str | None
+    warm_start: CheckpointUuid | None
     early_exit: InvalidHp | None
     early_exit_at: str | None
     summary: JSON
@@ -109,9 +119,9 @@ class Trial:
 class Allocation:
     """A trial's hold on one slot; open while `ended_at` is None. `resumed_at`: steps of the checkpoint it started from."""
 
-    id: str
-    trial_id: int
-    task_id: str
+    id: AllocationId
+    trial_id: TrialId
+    task_id: TaskId
     run_id: int
     container_id: str
     state: AllocationState
@@ -132,7 +142,7 @@ class Metrics:
     """One report of one group at one step; `averages` are the avgMetrics, `batches` the batchMetrics."""
 
     id: int
-    trial_id: int
+    trial_id: TrialId
     run_id: int
     metric_group: str
     total_batches: int
@@ -150,10 +160,10 @@ class Checkpoint:
     `removal` not None: files still to be removed ("*": all, else a JSON list of paths).
     """
 
-    uuid: str
-    trial_id: int
-    task_id: str
-    allocation_id: str
+    uuid: CheckpointUuid
+    trial_id: TrialId
+    task_id: TaskId
+    allocation_id: AllocationId
     state: CheckpointState
     report_time: str
     steps_completed: int
@@ -168,15 +178,15 @@ class Checkpoint:
 class Model:
     """A named model of the registry."""
 
-    id: int
+    id: ModelId
     name: str
     description: str
     notes: str
     labels: list[str]
     metadata: JSON
     archived: bool
-    user_id: int
-    workspace_id: int
+    user_id: UserId
+    workspace_id: WorkspaceId
     creation_time: str
     last_updated_time: str
 
@@ -186,15 +196,15 @@ class ModelVersion:
     """A numbered checkpoint of a model."""
 
     id: int
-    model_id: int
+    model_id: ModelId
     version: int
-    checkpoint_uuid: str
+    checkpoint_uuid: CheckpointUuid
     name: str
     comment: str
     notes: str
     labels: list[str]
     metadata: JSON
-    user_id: int
+    user_id: UserId
     creation_time: str
     last_updated_time: str
 
@@ -204,9 +214,9 @@ class LogLine:
     """One line of a task's log; `level` without prefix (INFO), `log` without its newline. `id` 0 = not stored yet."""
 
     id: int
-    task_id: str
-    trial_id: int | None
-    allocation_id: str | None
+    task_id: TaskId
+    trial_id: TrialId | None
+    allocation_id: AllocationId | None
     container_id: str | None
     rank_id: int | None
     timestamp: str

@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from pdk.db.rows import fetch, fetch_one
-from pdk.determined.store.records import Project, Workspace
+from pdk.determined.store.records import Project, ProjectId, Workspace, WorkspaceId
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def workspaces(conn: sqlite3.Connection) -> list[WorkspaceView]:
     return fetch(conn, WorkspaceView, WORKSPACE_VIEW + " ORDER BY workspaces.id")
 
 
-def workspace(conn: sqlite3.Connection, workspace_id: int) -> WorkspaceView | None:
+def workspace(conn: sqlite3.Connection, workspace_id: WorkspaceId) -> WorkspaceView | None:
     """Return the workspace with this id."""
     return fetch_one(conn, WorkspaceView, WORKSPACE_VIEW + " WHERE workspaces.id = ?", workspace_id)
 
@@ -61,12 +61,12 @@ def workspace_named(conn: sqlite3.Connection, name: str) -> Workspace | None:
     return fetch_one(conn, Workspace, "SELECT * FROM workspaces WHERE name = ?", name)
 
 
-def projects(conn: sqlite3.Connection, workspace_id: int) -> list[ProjectView]:
+def projects(conn: sqlite3.Connection, workspace_id: WorkspaceId) -> list[ProjectView]:
     """Return the projects of a workspace by id."""
     return fetch(conn, ProjectView, PROJECT_VIEW + " WHERE workspace_id = ? ORDER BY projects.id", workspace_id)
 
 
-def project(conn: sqlite3.Connection, project_id: int) -> ProjectView | None:
+def project(conn: sqlite3.Connection, project_id: ProjectId) -> ProjectView | None:
     """Return the project with this id."""
     return fetch_one(conn, ProjectView, PROJECT_VIEW + " WHERE projects.id = ?", project_id)
 

@@ -16,7 +16,7 @@ from pdk.determined.api.call import Call
 from pdk.determined.api.compatibility import shape
 from pdk.determined.master.master import Master
 from pdk.determined.master.settings import MasterSettings
-from pdk.determined.master.users import Identity
+from pdk.determined.master.users import Caller
 from pdk.web.routing import routes_of
 
 UUID = "00000001-0000-4000-8000-000000000000"
@@ -80,7 +80,7 @@ class Driver:
     def __init__(self, master):
         self.master = master
         self.routes = {shape(route): route for route in routes_of(*HANDLERS.values())}
-        self.identity = Identity(master.users.get_named("admin"))
+        self.identity = Caller(master.users.get_named("admin"))
 
     def __call__(self, method, path, query=None, body=None, **parameters):
         call = Call(parameters, query or {}, body, "", "", self.identity)

@@ -17,12 +17,12 @@ def test_no_two_handlers_answer_one_request():
 
 def test_parameters_of_paths_and_queries():
     call = Call({"id": "7"}, {"states": ["STATE_ACTIVE", "STATE_PAUSED"], "limit": ["5"], "archived": ["false"]})
-    assert call.id("id") == 7
+    assert call.id("id", int) == 7
     assert call.enums("states", "STATE_") == ["ACTIVE", "PAUSED"]
     assert (call.page().limit, call.flag("archived"), call.flag("absent"), call.descending()) == (5, False, None, None)
     for bad in ("x", "1.5", "", "9" * 12, "1e3", "0x1"):
         with pytest.raises(BadRequest):
-            Call({"id": bad}).id("id")
+            Call({"id": bad}).id("id", int)
     with pytest.raises(BadRequest):
         Call({}, {"archived": ["maybe"]}).flag("archived")
 

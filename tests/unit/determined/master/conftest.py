@@ -14,7 +14,7 @@ from pdk.determined.master.reports import CheckpointReport, MetricsReport, Repor
 from pdk.determined.master.signals import Signals
 from pdk.determined.master.transitions import Transitions
 from pdk.determined.master.trials import Trials
-from pdk.determined.master.users import Identity, Users
+from pdk.determined.master.users import Caller, Users
 from pdk.determined.master.workspaces import Workspaces
 from pdk.determined.store import trials as trial_rows
 from pdk.determined.store.files import ModelDefinitions
@@ -93,6 +93,6 @@ def bench(tmp_path):
         reports=Reports(db, signals, transitions),
         checkpoints=Checkpoints(db, signals),
         models=Models(db),
-        caller=Identity(users.get_named("determined")),
+        caller=Caller(users.get_named("determined")),
     )
     db.close()

@@ -3,8 +3,8 @@
 import pytest
 
 from pdk.determined import errors
-from pdk.determined.master.checkpoints import Order, glob_pattern, ordered
-from pdk.determined.master.paging import Page
+from pdk.determined.master.checkpoints import CheckpointOrder, glob_pattern, ordered
+from pdk.determined.master.paging import PageRequest
 
 
 @pytest.fixture
@@ -23,29 +23,29 @@ def steps(page):
 
 
 def of_experiment(bench, trial, order, limit=0):
-    return steps(bench.checkpoints.of_experiment(trial.experiment_id, [], order, Page(limit=limit)))
+    return steps(bench.checkpoints.of_experiment(trial.experiment_id, [], order, PageRequest(limit=limit)))
 
 
 def test_an_experiment_lists_the_best_first_and_missing_last(bench, trial):
-    assert of_experiment(bench, trial, Order()) == [200, 400, 100, 300]
-    assert of_experiment(bench, trial, Order("SEARCHER_METRIC")) == [200, 400, 100, 300]
-    assert of_experiment(bench, trial, Order("SEARCHER_METRIC", descending=True)) == [100, 400, 200, 300]
-    assert of_experiment(bench, trial, Order(metric="accuracy", descending=True)) == [200, 400, 100, 300]
-    assert of_experiment(bench, trial, Order("BATCH_NUMBER", descending=True)) == [400, 300, 200, 100]
-    assert of_experiment(bench, trial, Order(), limit=1) == [200]
+    assert of_experiment(bench, trial, CheckpointOrder()) == [200, 400, 100, 300]
+    assert of_experiment(bench, trial, CheckpointOrder("SEARCHER_METRIC")) == [200, 400, 100, 300]
+    assert of_experiment(bench, trial, CheckpointOrder("SEARCHER_METRIC", descending=True)) == [100, 400, 200, 300]
+    assert of_experiment(bench, trial, CheckpointOrder(metric="accuracy", descending=True)) == [200, 400, 100, 300]
+    assert of_experiment(bench, trial, CheckpointOrder("BATCH_NUMBER", descending=True)) == [400, 300, 200, 100]
+    assert of_experiment(bench, trial, CheckpointOrder(), limit=1) == [200]
 
 
 def test_a_metric_that_is_no_number_orders_nothing(bench, trial):
-    assert sorted(of_experiment(bench, trial, Order(metric="odd"))) == [100, 200, 300, 400]
+    assert sorted(of_experiment(bench, trial, CheckpointOrder(metric="odd"))) == [100, 200, 300, 400]
 
 
 def test_a_trial_lists_ascending(bench, trial):
-    assert steps(bench.checkpoints.of_trial(trial.id, [], Order(), Page())) == [100, 200, 300, 400]
-    assert steps(bench.checkpoints.of_trial(trial.id, ["DELETED"], Order(), Page())) == []
+    assert steps(bench.checkpoints.of_trial(trial.id, [], CheckpointOrder(), PageRequest())) == [100, 200, 300, 400]
+    assert steps(bench.checkpoints.of_trial(trial.id, ["DELETED"], CheckpointOrder(), PageRequest())) == []
 
 
 def test_nothing_to_order():
-    assert ordered([], Order()) == []
+    assert ordered([], CheckpointOrder()) == []
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_globs(glob, matching):
 
 @pytest.mark.parametrize("glob", ["../x", "/etc/*", "", "a/../../b", "a\0"])
 def test_globs_that_leave_the_checkpoint(bench, trial, glob):
-    uuid = bench.checkpoints.of_trial(trial.id, [], Order(), Page()).items[0].checkpoint.uuid
+    uuid = bench.checkpoints.of_trial(trial.id, [], CheckpointOrder(), PageRequest()).items[0].checkpoint.uuid
     with pytest.raises(errors.BadRequest, match="stay inside"):
         bench.checkpoints.remove_files([uuid], [glob])
 
 
 def test_removing_a_folder_removes_what_is_in_it(bench, trial):
-    uuid = bench.checkpoints.of_trial(trial.id, [], Order(), Page()).items[0].checkpoint.uuid
+    uuid = bench.checkpoints.of_trial(trial.id, [], CheckpointOrder(), PageRequest()).items[0].checkpoint.uuid
     bench.checkpoints.remove_files([uuid], ["a"])
     assert bench.checkpoints.get(uuid).checkpoint.state == "DELETED"
 

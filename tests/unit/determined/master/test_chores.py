@@ -6,7 +6,8 @@ import pytest
 
 from pdk.determined import errors
 from pdk.determined.master.chores import Chores
-from pdk.determined.master.launch import Cluster, RunFolders
+from pdk.determined.master.cluster import Names
+from pdk.determined.master.launch import RunFolders
 from pdk.determined.master.models import ModelFields, VersionFields
 from pdk.determined.master.settings import MasterSettings
 from pdk.determined.master.transitions import Exit
@@ -19,7 +20,7 @@ def chores(bench):
 
     def start():
         settings = MasterSettings(bench.folder / "data", "test/")
-        folders = RunFolders(settings, Cluster("http://127.0.0.1:1", "cluster", "master"))
+        folders = RunFolders(settings, Names("cluster", "master", "pdk", ""), "http://127.0.0.1:1")
         loop = Chores(bench.db, bench.signals, bench.definitions)
         loop.start(folders, "cluster")
         started.append(loop)

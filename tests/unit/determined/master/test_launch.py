@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from pdk.determined.master.launch import CannotLaunch, Cluster, Launch, RunFolders
+from pdk.determined.master.cluster import Names
+from pdk.determined.master.launch import CannotLaunch, RunFolders, TrialLaunch
 from pdk.determined.master.settings import MasterSettings
 from pdk.determined.store import experiments
 
@@ -23,12 +24,12 @@ def prepare(bench):
             max_concurrent_trials=1,
         )
         settings.data_dir.mkdir()
-        folders = RunFolders(settings, Cluster("http://127.0.0.1:1", "cluster", "master"))
+        folders = RunFolders(settings, Names("cluster", "master", "pdk", ""), "http://127.0.0.1:1")
         folders.clear()
         with bench.db.read() as conn:
             experiment = experiments.experiment(conn, experiment_id)
         definition = bench.definitions.get(experiment.model_definition)
-        launch = Launch(trial, allocation, experiment, "determined", tokens, None, definition)
+        launch = TrialLaunch(trial, allocation, experiment, "determined", tokens, None, definition)
         return folders, launch, folders.prepare(launch, isolated)
 
     return run

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from pdk.determined.master.logs import Logs, TaskOutput, message, parsed
-from pdk.determined.store.logs import LogFilter
+from pdk.determined.master.logs import TaskLogs, TaskOutput, message, parsed
+from pdk.determined.store.logs import TaskLogFilter
 from pdk.determined.store.records import Allocation, LogLine
 
 ALLOCATION = Allocation(
@@ -55,14 +55,14 @@ def test_message():
 
 @pytest.fixture
 def logs(bench):
-    logs = Logs(bench.db, bench.signals)
+    logs = TaskLogs(bench.db, bench.signals)
     logs.start()
     yield logs
     logs.stop()
 
 
 def texts(logs, **wanted):
-    return [each.log for each in logs.read(LogFilter(trial_id=1, **wanted), 0, 10_000)]
+    return [each.log for each in logs.read(TaskLogFilter(trial_id=1, **wanted), 0, 10_000)]
 
 
 def test_lines_come_back_in_order_after_a_flush(logs):
@@ -92,7 +92,7 @@ def test_a_run_that_writes_too_much_is_cut_with_a_word(logs):
     for _ in range(10):
         output.write("stdout", "0123456789")
     logs.flush()
-    kept = logs.read(LogFilter(trial_id=1), 0, 100)
+    kept = logs.read(TaskLogFilter(trial_id=1), 0, 100)
     assert [each.log for each in kept[:-1]] == ["0123456789"] * 2
     assert (kept[-1].level, "dropped" in kept[-1].log) == ("WARNING", True)
 
@@ -108,12 +108,12 @@ def test_filters(logs):
     assert texts(logs, search_text="0% two_") == ["100% two_"]
     assert texts(logs, search_text="_one") == []
     assert texts(logs, after="2999-01-01T00:00:00.000000Z") == []
-    assert logs.distinct(LogFilter(trial_id=1), "rank_id") == [1]
+    assert logs.distinct(TaskLogFilter(trial_id=1), "rank_id") == [1]
 
 
 def test_a_full_queue_makes_the_writer_wait(bench, monkeypatch):
     monkeypatch.setattr("pdk.determined.master.logs.QUEUE_LINES", 5)
-    logs = Logs(bench.db, bench.signals)
+    logs = TaskLogs(bench.db, bench.signals)
     output = TaskOutput(logs, ALLOCATION, None, 10_000)
     writer = threading.Thread(target=lambda: [output.write("stdout", str(i)) for i in range(20)])
     writer.start()

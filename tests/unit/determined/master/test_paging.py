@@ -3,19 +3,19 @@
 import pytest
 
 from pdk.determined.errors import BadRequest
-from pdk.determined.master.paging import Page, paged
+from pdk.determined.master.paging import PageRequest, paged
 
 
 @pytest.mark.parametrize(
     ("page", "items"),
     [
-        (Page(), [0, 1, 2, 3, 4]),
-        (Page(limit=2), [0, 1]),
-        (Page(offset=3, limit=5), [3, 4]),
-        (Page(offset=-2), [3, 4]),
-        (Page(offset=-9, limit=1), [0]),
-        (Page(offset=5), []),
-        (Page(limit=-1), [0, 1, 2, 3, 4]),
+        (PageRequest(), [0, 1, 2, 3, 4]),
+        (PageRequest(limit=2), [0, 1]),
+        (PageRequest(offset=3, limit=5), [3, 4]),
+        (PageRequest(offset=-2), [3, 4]),
+        (PageRequest(offset=-9, limit=1), [0]),
+        (PageRequest(offset=5), []),
+        (PageRequest(limit=-1), [0, 1, 2, 3, 4]),
     ],
 )
 def test_pages(page, items):
@@ -26,4 +26,4 @@ def test_pages(page, items):
 
 def test_beyond_the_end():
     with pytest.raises(BadRequest):
-        paged(range(5), Page(offset=6))
+        paged(range(5), PageRequest(offset=6))

@@ -3,11 +3,11 @@
 import pytest
 
 from pdk.determined import errors
-from pdk.determined.master.checkpoints import Order
-from pdk.determined.master.paging import Page
+from pdk.determined.master.checkpoints import CheckpointOrder
+from pdk.determined.master.paging import PageRequest
 from pdk.determined.master.reports import CheckpointReport, MetricsReport
 from pdk.determined.master.transitions import Exit
-from pdk.determined.master.users import Identity
+from pdk.determined.master.users import Caller
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_larger_may_be_better(bench):
         bench.report(trial.id, step, value)
         bench.save(trial.id, step, step)
     assert bench.experiments.best_metric(trial.experiment_id) == 0.9
-    page = bench.checkpoints.of_experiment(trial.experiment_id, ["COMPLETED"], Order(), Page())
+    page = bench.checkpoints.of_experiment(trial.experiment_id, ["COMPLETED"], CheckpointOrder(), PageRequest())
     assert [view.checkpoint.steps_completed for view in page.items] == [200, 300, 100]
     view = bench.experiments.get(trial.experiment_id)
     assert (view.best_metric, view.best_trial_id) == (0.9, trial.id)
@@ -121,7 +121,7 @@ def test_a_checkpoint_is_reported_once_and_with_its_steps(bench, trial):
 def test_a_task_reports_only_for_its_own_trial(bench, trial):
     (other,) = bench.trials_of(bench.submit())
     bench.begin(other.id)
-    stranger = Identity(bench.caller.user, allocation_id=f"{other.task_id}.1")
+    stranger = Caller(bench.caller.user, allocation_id=f"{other.task_id}.1")
     for act in (
         lambda: bench.reports.progress(stranger, trial.id, 0.5),
         lambda: bench.reports.runner_state(stranger, trial.id, "training"),
@@ -153,9 +153,9 @@ def test_workloads_are_ordered_by_step(bench, trial):
         bench.report(trial.id, step, 0.5, group="training")
         bench.report(trial.id, step, 0.5)
         bench.save(trial.id, step, step)
-    rows = bench.trials.workloads(trial.id, (), False, Page()).items
+    rows = bench.trials.workloads(trial.id, (), False, PageRequest()).items
     assert [(row.total_batches, row.kind) for row in rows] == [
         (step, kind) for step in (100, 200) for kind in ("training", "validation", "checkpoint")
     ]
-    page = bench.trials.workloads(trial.id, ("checkpoint",), True, Page(offset=1, limit=5))
+    page = bench.trials.workloads(trial.id, ("checkpoint",), True, PageRequest(offset=1, limit=5))
     assert ([row.total_batches for row in page.items], page.end, page.total) == ([100], 2, 2)

@@ -14,7 +14,7 @@ from pdk.determined.master.config.experiment import Defaults
 from pdk.determined.master.experiments import Experiments, Submission
 from pdk.determined.master.signals import Signals
 from pdk.determined.master.transitions import Exit, Transitions
-from pdk.determined.master.users import Identity, Users
+from pdk.determined.master.users import Caller, Users
 from pdk.determined.master.workspaces import Workspaces
 from pdk.determined.store import experiments as experiment_rows
 from pdk.determined.store import trials
@@ -47,7 +47,7 @@ class LifeCycle(RuleBasedStateMachine):
         definitions = ModelDefinitions(self.folder / "definitions")
         defaults = Defaults(str(self.folder / "checkpoints"), "default", SLOTS)
         self.experiments = Experiments(self.db, signals, self.transitions, definitions, defaults)
-        self.caller = Identity(users.get_named("determined"))
+        self.caller = Caller(users.get_named("determined"))
         self.ids = []
         self.ended = {}
 

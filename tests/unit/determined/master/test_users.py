@@ -4,7 +4,7 @@ import pytest
 
 from pdk.determined import errors
 from pdk.determined.master.users import (
-    Identity,
+    Caller,
     UserPatch,
     client_hash,
     matching,
@@ -16,7 +16,7 @@ from pdk.determined.master.users import (
 
 @pytest.fixture
 def admin(bench):
-    return Identity(bench.users.get_named("admin"))
+    return Caller(bench.users.get_named("admin"))
 
 
 def test_what_the_client_sends_is_what_determined_sends():

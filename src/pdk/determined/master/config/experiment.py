@@ -35,7 +35,7 @@ from pdk.determined.master.config.fields import (
     Flag,
     Positive,
     Real,
-    Settings,
+    Section,
     Text,
     check,
     choice,
@@ -138,7 +138,7 @@ Assignment = Annotated[Any, check(lambda v: isinstance(v, str) and ASSIGNMENT.fu
 Variables = Annotated[list[Assignment], BeforeValidator(_assignments)]
 
 
-class Single(Settings):
+class Single(Section):
     """One trial, and what every searcher has."""
 
     name: Text
@@ -163,7 +163,7 @@ class Grid(Single):
 
 
 NO_SEARCH = "this searcher does not run on this master; use single, random or grid"
-SEARCHERS: dict[str, type[Settings] | str] = {
+SEARCHERS: dict[str, type[Section] | str] = {
     **dict.fromkeys(SearcherName, NO_SEARCH),
     SearcherName.SINGLE: Single,
     SearcherName.RANDOM: Random,
@@ -180,7 +180,7 @@ AbsolutePath = Annotated[Text, check(_is_absolute, "must be an absolute path wit
 Legacy = Annotated[Text | None, Field(exclude_if=lambda value: value is None)]
 
 
-class Storage(Settings):
+class Storage(Section):
     """What every checkpoint storage has: how many checkpoints are kept."""
 
     type: Text
@@ -216,14 +216,14 @@ class Directory(Storage):
 
 
 NO_STORAGE = "this checkpoint storage is not available on this master; use shared_fs or directory"
-STORAGES: dict[str, type[Settings] | str] = {
+STORAGES: dict[str, type[Section] | str] = {
     StorageType.SHARED_FS: SharedFs,
     StorageType.DIRECTORY: Directory,
     **dict.fromkeys((StorageType.S3, StorageType.GCS, StorageType.AZURE), NO_STORAGE),
 }
 
 
-class BindMount(Settings):
+class BindMount(Section):
     """A folder of the machine the trial sees."""
 
     host_path: Text
@@ -232,7 +232,7 @@ class BindMount(Settings):
     propagation: Text = "rprivate"
 
 
-class Environment(Settings):
+class Environment(Section):
     """What a trial's process runs in."""
 
     image: Annotated[JSON, PlainValidator(_per_device(TypeAdapter(Text)))] = dict.fromkeys(DEVICES, "local")
@@ -248,8 +248,8 @@ class Environment(Settings):
     drop_capabilities: list[Text] = []
 
 
-class Optimizations(Settings):
-    """Settings of distributed training; a single slot uses the first and mixed_precision only."""
+class Optimizations(Section):
+    """Section of distributed training; a single slot uses the first and mixed_precision only."""
 
     aggregation_frequency: Positive = 1
     auto_tune_tensor_fusion: Flag = False
@@ -262,7 +262,7 @@ class Optimizations(Settings):
     tensor_fusion_threshold: Count = 64
 
 
-class Profiling(Settings):
+class Profiling(Section):
     """When the harness profiles."""
 
     enabled: Flag = False
@@ -271,13 +271,13 @@ class Profiling(Settings):
     sync_timings: Flag = True
 
 
-class Reproducibility(Settings):
+class Reproducibility(Section):
     """The seed of the search; the time of the submission when absent."""
 
     experiment_seed: Annotated[Count | None, Field(le=2**31 - 1)] = None
 
 
-class Resources(Settings):
+class TrialResources(Section):
     """What a trial gets."""
 
     devices: list[Any] = []
@@ -297,7 +297,7 @@ LOG_POLICIES = [
 ]
 
 
-class ExperimentConfig(Settings):
+class ExperimentConfig(Section):
     """The whole configuration."""
 
     bind_mounts: list[BindMount] = []
@@ -324,7 +324,7 @@ class ExperimentConfig(Settings):
     project: Text = ""
     records_per_epoch: Count = 0
     reproducibility: Reproducibility = Reproducibility()
-    resources: Resources = Resources()
+    resources: TrialResources = TrialResources()
     retention_policy: Any = None
     scheduling_unit: Positive = 100
     searcher: Annotated[Any, PlainValidator(choice("name", SEARCHERS))]

@@ -69,7 +69,7 @@ def problems_of(error: ValidationError) -> list[str]:
     return problems
 
 
-class Settings(BaseModel):
+class Section(BaseModel):
     """A map with known keys; others are refused."""
 
     # Built at the first submission: the master starts 0.1 s sooner.
@@ -95,13 +95,13 @@ def one_of(*choices: str) -> AfterValidator:
     return check(choices.__contains__, f"must be one of {', '.join(choices)}, not {{shown}}")
 
 
-def choice(key: str, kinds: Mapping[str, type[Settings] | str]) -> Callable[[Any], Settings]:
+def choice(key: str, kinds: Mapping[str, type[Section] | str]) -> Callable[[Any], Section]:
     """Return the check of a map whose `key` says of which kind it is (the original's unions).
 
     A kind may be a text: the original knows it, this master does not, and the text says what to use instead.
     """
 
-    def check(value: Any) -> Settings:
+    def check(value: Any) -> Section:
         if not isinstance(value, Mapping):
             raise wrong(f"must be a map, not {shown(value)}")
         name = value.get(key)

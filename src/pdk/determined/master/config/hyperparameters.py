@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from annotated_types import Ge
 from pydantic import PlainValidator, TypeAdapter, model_validator
 
-from pdk.determined.master.config.fields import ROOT, Positive, Real, Settings, Text, Whole, check, choice, wrong
+from pdk.determined.master.config.fields import ROOT, Positive, Real, Section, Text, Whole, check, choice, wrong
 
 
 class HyperparameterType(StrEnum):
@@ -24,14 +24,14 @@ class HyperparameterType(StrEnum):
     CATEGORICAL = "categorical"
 
 
-class Const(Settings):
+class Const(Section):
     """The same value in every trial."""
 
     type: Text
     val: Any = None
 
 
-class DoubleRange(Settings):
+class DoubleRange(Section):
     """A number from `minval` to `maxval`; a grid takes `count` of them."""
 
     type: Text
@@ -59,14 +59,14 @@ class LogRange(DoubleRange):
     base: Annotated[Real, Ge(1)] = 10
 
 
-class Categorical(Settings):
+class Categorical(Section):
     """One of several values."""
 
     type: Text
     vals: Annotated[list[Any], check(bool, "must hold at least one value")]
 
 
-KINDS: dict[str, type[Settings] | str] = {
+KINDS: dict[str, type[Section] | str] = {
     HyperparameterType.CONST: Const,
     HyperparameterType.INT: IntRange,
     HyperparameterType.DOUBLE: DoubleRange,
