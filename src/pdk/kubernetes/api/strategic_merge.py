@@ -1,37 +1,16 @@
 """Strategic merge patch for the built-in kinds: lists merge by a key instead of being replaced.
 
 A pure function called by `patches.py`. Custom resources do not have it (415). Mirrors k8s.io/apimachinery
-pkg/util/strategicpatch, with the merge keys that the Go structs carry as tags written down in `MERGE_KEYS`.
+pkg/util/strategicpatch, with the merge keys of `kinds/schemas.py`.
 """
 
 import copy
 from typing import Any
 
 from pdk.kubernetes.errors import BadRequest
+from pdk.kubernetes.kinds.schemas import MERGE_KEYS
 
 JsonObject = dict[str, Any]
-
-MERGE_KEYS: dict[str, str] = {
-    "conditions": "type",
-    "containerStatuses": "",
-    "containers": "name",
-    "env": "name",
-    "ephemeralContainers": "name",
-    "hostAliases": "ip",
-    "imagePullSecrets": "name",
-    "initContainers": "name",
-    "ownerReferences": "uid",
-    "ports": "containerPort",
-    "secrets": "name",
-    "topologySpreadConstraints": "topologyKey",
-    "volumeDevices": "devicePath",
-    "volumeMounts": "mountPath",
-    "volumes": "name",
-}
-"""Lists of objects that merge, by field name; every other list of objects is replaced."""
-SERVICE_PORTS_KEY = "port"
-PRIMITIVE_SETS = frozenset({"finalizers"})
-"""Lists of plain values that merge as sets."""
 
 ORDER = "$setElementOrder/"
 DELETE_ITEMS = "$deleteFromPrimitiveList/"
@@ -41,8 +20,8 @@ DIRECTIVE = "$patch"
 
 def strategic_merge(kind: str, target: JsonObject, patch: JsonObject) -> JsonObject:
     """Return `target`, an object of a built-in `kind`, with the patch applied; raise BadRequest when it makes no sense."""
-    keys = MERGE_KEYS | {"ports": SERVICE_PORTS_KEY} if kind == "Service" else MERGE_KEYS
-    return _merge_object(keys, copy.deepcopy(target), patch)
+    own = {field.removeprefix(f"{kind}."): key for field, key in MERGE_KEYS.items()}
+    return _merge_object(own, copy.deepcopy(target), patch)
 
 
 def _merge_object(keys: dict[str, str], target: JsonObject, patch: JsonObject) -> JsonObject:
@@ -80,10 +59,10 @@ def _merge_field(keys: dict[str, str], merged: JsonObject, key: str, value: Any)
 
 
 def _merge_list(keys: dict[str, str], field: str, old: list[Any], patch: list[Any]) -> list[Any]:
-    if field in PRIMITIVE_SETS:
-        return [*old, *(item for item in patch if item not in old)]
     merge_key = keys.get(field)
-    if not merge_key or not all(isinstance(item, dict) for item in [*old, *patch]):
+    if merge_key == "":
+        return [*old, *(item for item in patch if item not in old)]
+    if merge_key is None or not all(isinstance(item, dict) for item in [*old, *patch]):
         return [_without_directives(item) for item in patch]
     if any(item.get(DIRECTIVE) == "replace" for item in patch):
         return [_plain_object(item) for item in patch if DIRECTIVE not in item]

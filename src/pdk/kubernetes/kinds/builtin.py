@@ -8,7 +8,7 @@ from pdk.kubernetes.kinds.events import EVENT, EVENT_V1
 from pdk.kubernetes.kinds.names import label_problem
 from pdk.kubernetes.kinds.pods import POD
 from pdk.kubernetes.kinds.resource import READ_ONLY, Resource
-from pdk.kubernetes.kinds.schemas import any_object, array, boolean
+from pdk.kubernetes.kinds.schemas import any_object, boolean, merged_list
 from pdk.kubernetes.kinds.workloads import DEPLOYMENT, SERVICE
 
 
@@ -41,8 +41,8 @@ SERVICE_ACCOUNT = Resource(
     short_names=("sa",),
     returns_deleted=True,
     fields={
-        "secrets": array(any_object(), "Secrets pods of this account may use.", "name"),
-        "imagePullSecrets": array(any_object(), "", "name"),
+        **merged_list("secrets", any_object(), "Secrets pods of this account may use."),
+        **merged_list("imagePullSecrets", any_object()),
         "automountServiceAccountToken": boolean(),
     },
     columns=(NAME, Column("Secrets", count("secrets"), "integer"), AGE),

@@ -9,6 +9,27 @@ from typing import Any
 
 Schema = dict[str, Any]
 
+# The lists a strategic merge patch merges, by field name, with the field that tells their items apart; items of those
+# without one are plain values, which merge as sets. Every other list is replaced. Go's structs carry these as tags.
+MERGE_KEYS = {
+    "conditions": "type",
+    "containers": "name",
+    "env": "name",
+    "ephemeralContainers": "name",
+    "finalizers": "",
+    "hostAliases": "ip",
+    "imagePullSecrets": "name",
+    "initContainers": "name",
+    "ownerReferences": "uid",
+    "ports": "containerPort",
+    "secrets": "name",
+    "Service.ports": "port",
+    "topologySpreadConstraints": "topologyKey",
+    "volumeDevices": "devicePath",
+    "volumeMounts": "mountPath",
+    "volumes": "name",
+}
+
 
 def string(description: str = "") -> Schema:
     """Return the schema of text."""
@@ -25,12 +46,15 @@ def boolean(description: str = "") -> Schema:
     return _described({"type": "boolean"}, description)
 
 
-def array(items: Schema, description: str = "", merge_key: str = "") -> Schema:
-    """Return the schema of a list; with `merge_key`, one whose items a strategic merge patch tells apart by that field."""
-    schema = _described({"type": "array", "items": items}, description)
-    if merge_key:
-        schema |= {"x-kubernetes-patch-strategy": "merge", "x-kubernetes-patch-merge-key": merge_key}
-    return schema
+def array(items: Schema, description: str = "") -> Schema:
+    """Return the schema of a list."""
+    return _described({"type": "array", "items": items}, description)
+
+
+def merged_list(name: str, items: Schema, description: str = "") -> dict[str, Schema]:
+    """Return the field `name`: a list that a strategic merge patch merges as `MERGE_KEYS` says."""
+    schema = array(items, description) | {"x-kubernetes-patch-strategy": "merge"}
+    return {name: schema | ({"x-kubernetes-patch-merge-key": MERGE_KEYS[name]} if MERGE_KEYS[name] else {})}
 
 
 def obj(properties: dict[str, Schema], description: str = "", required: tuple[str, ...] = ()) -> Schema:
@@ -76,7 +100,6 @@ def metadata_schema() -> Schema:
         "An object that owns this one.",
         ("apiVersion", "kind", "name", "uid"),
     )
-    finalizers = array(string(), "What has to happen before a deleted object is gone.")
     return obj(
         {
             "name": string("Name of the object, unique among its kind in its namespace."),
@@ -84,8 +107,8 @@ def metadata_schema() -> Schema:
             "namespace": string("Namespace of the object."),
             "labels": string_map("What the object is selected by."),
             "annotations": string_map("Notes on the object."),
-            "finalizers": finalizers | {"x-kubernetes-patch-strategy": "merge"},
-            "ownerReferences": array(reference, "The object goes when all of these are gone.", "uid"),
+            **merged_list("finalizers", string(), "What has to happen before a deleted object is gone."),
+            **merged_list("ownerReferences", reference, "The object goes when all of these are gone."),
             "managedFields": array(any_object(), "Who set which field."),
             **named(string(), "creationTimestamp", "deletionTimestamp", "resourceVersion", "selfLink", "uid"),
             **named(integer(), "deletionGracePeriodSeconds", "generation"),

@@ -63,12 +63,15 @@ def test_json_patch(target, operations, result):
         {"op": "add", "path": "/list/x", "value": 1},
         {"op": "add", "path": "/a/x", "value": 1},
         {"op": "remove", "path": "/list/-"},
+        {"op": "remove", "path": ""},
+        {"op": "copy", "from": "/list/-", "path": "/o/x"},
         {"op": "move", "from": "/o", "path": "/o/x"},
     ],
 )
 def test_operations_that_do_not_fit(operation):
-    with pytest.raises(ObjectInvalid):
-        json_patch({"a": 1, "list": [1], "o": {}}, [operation])
+    with pytest.raises(ObjectInvalid) as caught:
+        json_patch({"a": 1, "list": [1], "o": {}, "secret": "hidden"}, [operation])
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
