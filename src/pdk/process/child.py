@@ -1,7 +1,7 @@
 """Child processes of the servers: user code of datums, trials, TorchServe.
 
-A child runs in its own session, carries a marker (see `tree`), may see real paths such as `/pfs` through a private mount
-namespace (see `namespace_main`), and hands its output over line by line. Ending it ends everything it started.
+A child runs in its own session, carries a marker (see `tree`), may see real paths such as `/pfs` through a private
+mount namespace (see `namespace_main`), and hands its output over line by line. Ending it ends everything it started.
 
 `Launcher` is the seam where a preloaded fork server can replace a cold start.
 """
@@ -21,8 +21,8 @@ from typing import IO, Literal, Protocol
 
 from pdk.process import namespace_main, tree
 
+# A longer line is handed over in pieces of this size, so output without newlines cannot fill the memory.
 MAX_LINE_BYTES = 64 * 1024
-"""A longer line is handed over in pieces of this size, so output without newlines cannot fill the memory."""
 
 Stream = Literal["stdout", "stderr"]
 OnLine = Callable[[Stream, str], None]
@@ -41,8 +41,8 @@ class Mount:
 class ChildSpec:
     """What to run. `env` is the whole environment; `log_path`: append both streams there instead of calling `on_line`.
 
-    `marker` must not be borne by two children at the same time, nor by the next attempt of the same work while the last one
-    is still being ended: ending a child ends everything that bears its marker.
+    `marker` must not be borne by two children at the same time, nor by the next attempt of the same work while the last
+    one is still being ended: ending a child ends everything that bears its marker.
 
     A child with a log file keeps running when its server is killed and can be adopted by the next one.
     """
@@ -60,7 +60,7 @@ class Launcher(Protocol):
     """Starts children; `on_line` is called from other threads, once per line without its newline."""
 
     def start(self, spec: ChildSpec, on_line: OnLine | None = None) -> "Child":
-        """Start `spec`; raise OSError when it cannot be started at all."""
+        """Start `spec`. Raises OSError when it cannot be started at all."""
         ...
 
 
@@ -75,8 +75,8 @@ class Child:
         self._scratch = scratch
         self.marker = marker
         self.pid = popen.pid
+        # None only when it ended at once.
         self.identity = tree.identify(popen.pid)
-        """None only when it ended at once."""
 
     def poll(self) -> int | None:
         """Return the exit status (negative: ended by that signal), None while it runs."""
@@ -123,7 +123,7 @@ class SubprocessLauncher:
     """The plain way: one new process per child."""
 
     def start(self, spec: ChildSpec, on_line: OnLine | None = None) -> Child:
-        """Start `spec`; raise OSError (FileNotFoundError, PermissionError) when the command cannot be executed."""
+        """Start `spec`. Raises OSError (FileNotFoundError, PermissionError) when the command cannot be executed."""
         argv, scratch = list(spec.argv), None
         if spec.mounts:
             scratch = tempfile.mkdtemp(prefix="pdk-root-")

@@ -1,11 +1,13 @@
 """Runs inside the child: make a private mount namespace with real paths such as `/pfs`, then exec the command.
 
-Executed as a script (`python -I -S namespace_main.py <json>`) by `pdk.process.child`, so it imports the standard library
-only and nothing of pdk. JSON: {"root": empty folder, "mounts": [[source, target, read_only]], "cwd": path, "argv": [...]}.
+Executed as a script (`python -I -S namespace_main.py <json>`) by `pdk.process.child`, so it imports the standard
+library only and nothing of pdk. JSON: {"root": empty folder, "mounts": [[source, target, read_only]], "cwd": path,
+"argv": [...]}.
 
-A new root is assembled on a tmpfs: every entry of `/` is bound into it, folders on the way to a target are rebuilt entry by
-entry, so a target need not exist on the machine and nothing of the machine is changed. Works as root and, through a user
-namespace, as an ordinary user. Exit status 125 = the namespace could not be made (reason on stderr), 126/127 = exec.
+A new root is assembled on a tmpfs: every entry of `/` is bound into it, folders on the way to a target are rebuilt
+entry by entry, so a target need not exist on the machine and nothing of the machine is changed. Works as root and,
+through a user namespace, as an ordinary user. Exit status 125 = the namespace could not be made (reason on stderr),
+126/127 = exec.
 """
 
 import ctypes
@@ -34,7 +36,7 @@ def check(result: int, what: str) -> None:
 
 
 def mount(source: str, target: str, kind: str, flags: int) -> None:
-    """Call mount(2); raise OSError naming the target."""
+    """Call mount(2). Raises OSError naming the target."""
     result = libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), None)
     check(result, f"mount {source or kind} on {target}")
 
@@ -99,8 +101,8 @@ def enter(root: str, mounts: list[tuple[str, str, bool]]) -> None:
     check(libc.syscall(SYS_PIVOT_ROOT[platform.machine()], root.encode(), old.encode()), "pivot_root")
     os.chdir("/")
     check(libc.umount2(b"/.old-root", MNT_DETACH), "umount of the old root")
-    # Binding its parent folder showed the new root inside itself. The folder is removed here and not by the server: a killed
-    # one would leave it behind.
+    # Binding its parent folder showed the new root inside itself. The folder is removed here and not by the server: a
+    # killed one would leave it behind.
     check(libc.umount2(root.encode(), MNT_DETACH), "umount of the new root inside itself")
     os.rmdir(root)  # noqa: PTH106
     os.rmdir("/.old-root")  # noqa: PTH106

@@ -1,7 +1,8 @@
 """Whole process trees on Linux: identify, find by marker, end.
 
-A child carries the environment variable `PDK_CHILD=<marker>`, and so do its descendants, whatever sessions or groups they
-make. That is how a restarted server finds what a killed one left behind. Used by `child` and by servers at start-up.
+A child carries the environment variable `PDK_CHILD=<marker>`, and so do its descendants, whatever sessions or groups
+they make. That is how a restarted server finds what a killed one left behind. Used by `child` and by servers at
+start-up.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Pipeline specs as JSON: strict decoding, canonical form, rendering; the fields are those of the wire's descriptors.
 
-Called by `pps` for `CreatePipeline` (rendered to JSON first) and `CreatePipelineV2`. Mirrors the original's canonical JSON;
-unlike there, an error names the field, where it is, and the likely name that was meant.
+Called by `pps` for `CreatePipeline` (rendered to JSON first) and `CreatePipelineV2`. Mirrors the original's canonical
+JSON; unlike there, an error names the field, where it is, and the likely name that was meant.
 """
 
 import difflib
@@ -53,8 +53,8 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> Json:
 def canonicalise(value: Any, message: Descriptor, path: str = "") -> Json:
     """Return the object with the names of the .proto and checked, canonical values.
 
-    Names may be snake_case or camelCase; null is kept, because a merge patch needs it. Raises InvalidSpec naming the field
-    and its path.
+    Names may be snake_case or camelCase; null is kept, because a merge patch needs it. Raises InvalidSpec naming the
+    field and its path.
     """
     if not isinstance(value, dict):
         raise InvalidSpec("must be an object", path or message.name)

@@ -114,7 +114,7 @@ class DatumRuns:
         reason: str = "",
         with_it: Callable[[], object] = lambda: None,
     ) -> None:
-        """Write how a datum ended, with `with_it` in the same transaction. Raises Stopped when the job ended meanwhile."""
+        """Write how a datum ended, with `with_it` in the same transaction. Raises Stopped when the job has ended."""
         key = self._context.job.key
         with self._db.transaction() as conn:
             row = job_rows.get(conn, key)

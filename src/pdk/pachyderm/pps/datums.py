@@ -1,8 +1,8 @@
 """From inputs to datums, and which of them an earlier job has processed already.
 
-Called by `job_runs` when a job begins, and by `ListDatum{input}` and `CreateDatum`. Mirrors the original's `worker/datum`
-iterators: every glob match, file or folder, is one datum; cross multiplies, union concatenates, join matches on a key, group
-gathers by a key.
+Called by `job_runs` when a job begins, and by `ListDatum{input}` and `CreateDatum`. Mirrors the original's
+`worker/datum` iterators: every glob match, file or folder, is one datum; cross multiplies, union concatenates, join
+matches on a key, group gathers by a key.
 """
 
 import itertools
@@ -38,7 +38,7 @@ class DatumLister:
         self._commits = commits
 
     def list_datums(self, tree: Input, salt: str) -> list[Datum]:
-        """Return the datums in order, each id once; raise TooManyDatums, or NotFound when a commit is gone."""
+        """Return the datums in order, each id once. Raises TooManyDatums, or NotFound when a commit is gone."""
         datums: dict[DatumId, Datum] = {}
         for row in self._rows(tree):
             datum = make_datum(row, salt)
@@ -123,7 +123,7 @@ def _group(children: Sequence[Sequence[Row]]) -> list[Row]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a job has to do: `skipped` maps datum id to the job that processed it; `stale` are datums whose output goes."""
+    """What a job has to do: `skipped` names the job that processed a datum; `stale` are datums whose output goes."""
 
     datums: Sequence[Datum]
     skipped: Mapping[DatumId, JobId]

@@ -1,8 +1,8 @@
 """Pps: the pipeline system, as the composition root and the api see it.
 
-One object per server, made by `pdk.stack` on top of a `Pfs` with the same `Database` and `Changes`. It hooks into pfs in
-its constructor, so it must be made before the first client is served; `start` runs the job loop once the server knows its
-address.
+One object per server, made by `pdk.stack` on top of a `Pfs` with the same `Database` and `Changes`. It hooks into pfs
+in its constructor, so it must be made before the first client is served; `start` runs the job loop once the server
+knows its address.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Pps:
         pfs.on_propagate.append(self.jobs.propagate_jobs)
 
     def start(self, host: str, port: int) -> None:
-        """End what a killed server left running, then run jobs; `host` and `port`: where user code reaches this pachd."""
+        """End what a killed server left running, then run jobs; user code reaches this pachd at `host` and `port`."""
         reap_leftovers(self._settings.marker_prefix)
         remove_tree(self._settings.scratch_root)
         surroundings = Surroundings(

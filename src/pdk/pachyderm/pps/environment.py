@@ -1,6 +1,7 @@
 """The environment user code runs in, in layers: `user_code` lays them over each other.
 
-Mirrors `UserCodeEnv` of the original's driver and the pod's environment. Nothing of the server's own environment gets in.
+Mirrors `UserCodeEnv` of the original's driver and the pod's environment. Nothing of the server's own environment gets
+in.
 """
 
 from pdk.pachyderm.pps.scratch import Scratch

@@ -1,7 +1,7 @@
 """What stands in for container images: a folder of this machine and an environment, by image name.
 
-The composition root builds the map and hands it to pps; `user_code` asks it for every datum. Registry, tag and digest do not
-matter: `docker.io/x/pdk-train@sha256:..` and `pdk-train:0.1.0` are both `pdk-train`.
+The composition root builds the map and hands it to pps; `user_code` asks it for every datum. Registry, tag and digest
+do not matter: `docker.io/x/pdk-train@sha256:..` and `pdk-train:0.1.0` are both `pdk-train`.
 """
 
 from collections.abc import Mapping, Sequence

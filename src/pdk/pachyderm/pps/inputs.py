@@ -1,7 +1,7 @@
 """The input tree of a pipeline spec: from canonical JSON to values, with the original's checks.
 
-Called by `spec` (specs) and `datums` (`ListDatum{input}`, `CreateDatum`). Mirrors `validateInput` of the original's pps server;
-cron, s3, triggers and propagation specs are refused, because pdk does not have them yet.
+Called by `spec` (specs) and `datums` (`ListDatum{input}`, `CreateDatum`). Mirrors `validateInput` of the original's pps
+server; cron, s3, triggers and propagation specs are refused, because pdk does not have them yet.
 """
 
 import re
@@ -30,8 +30,8 @@ def with_input_defaults(node: Json, project: str) -> Json:
     if isinstance(node.get("pfs"), dict):
         result["pfs"] = _pfs_defaults(node["pfs"], project)
     for kind in Combination:
-        if node.get(kind.value):
-            result[kind.value] = [with_input_defaults(child, project) for child in node[kind.value]]
+        if node.get(kind):
+            result[kind] = [with_input_defaults(child, project) for child in node[kind]]
     return result
 
 
@@ -50,7 +50,7 @@ def _pfs_defaults(pfs: Json, project: str) -> Json:
 
 
 def parse_input(node: Json, path: str = "input", depth: int = 0) -> Input:
-    """Turn a canonical tree with defaults into values; raise InvalidSpec or Unimplemented naming the place."""
+    """Turn a canonical tree with defaults into values. Raises InvalidSpec or Unimplemented naming the place."""
     if depth > MAX_DEPTH:
         raise InvalidSpec(f"inputs are nested deeper than {MAX_DEPTH}", path)
     kinds = [kind for kind in _KINDS if node.get(kind) is not None and node.get(kind) != []]
@@ -146,6 +146,6 @@ def with_commit(node: Json, commit_id: str) -> Json:
     if "pfs" in node:
         result["pfs"] = {**node["pfs"], "commit": commit_id}
     for kind in Combination:
-        if node.get(kind.value):
-            result[kind.value] = [with_commit(child, commit_id) for child in node[kind.value]]
+        if node.get(kind):
+            result[kind] = [with_commit(child, commit_id) for child in node[kind]]
     return result

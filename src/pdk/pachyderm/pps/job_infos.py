@@ -1,4 +1,4 @@
-"""From rows to the values of `types`: jobs, datums, pipelines. Called by every module of pps that answers a question."""
+"""From rows to the values of `types`: jobs, datums, pipelines. Called by whatever in pps answers a question."""
 
 import sqlite3
 

@@ -1,7 +1,7 @@
 """What a job has to do, worked out when its inputs are FINISHED, and recorded with its state RUNNING.
 
-Called by `job_runs`. The datum rows, the removal of stale output and the state change together: a job is RUNNING exactly when
-it is decided which datums it has.
+Called by `job_runs`. The datum rows, the removal of stale output and the state change together: a job is RUNNING
+exactly when it is decided which datums it has.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The job loop: takes each pipeline's oldest unfinished job from CREATED to its end.
 
-A `Reconciler` keyed by job; every step is a row, so after `kill -9` the loop goes on where the rows say. Mirrors the job
-state machine of the original's `transform/registry.go`:
+A `Reconciler` keyed by job; every step is a row, so after `kill -9` the loop goes on where the rows say. Mirrors the
+job state machine of the original's `transform/registry.go`:
 
     CREATED -> STARTING -> (all provenance FINISHED) -> RUNNING -> FINISHING -> SUCCESS
                         -> UNRUNNABLE                 -> FAILURE   -> FAILURE      any unfinished -> KILLED

@@ -33,7 +33,7 @@ JOB_TIMED_OUT = " jobtimed out"
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs `list_job` returns. `history` 0 = of each pipeline's present version, n = also n before, -1 = of all."""
+    """Which jobs `list_job` returns; `history` 0 = of each pipeline's present version, n = also n before, -1 = all."""
 
     pipeline: Pipeline | None = None
     projects: Sequence[str] = ()
@@ -69,7 +69,7 @@ class Jobs:
     def end(self, tx: PfsTransaction, row: JobRow, state: JobState, reason: str = "") -> bool:
         """Take a job to a terminal state that is not SUCCESS and finish its commits with the reason.
 
-        False if it has ended, or has finished its commits already and is about to.
+        Return False if it has ended, or has finished its commits already and is about to.
         """
         if row.state == JobState.JOB_FINISHING or not job_rows.finish(tx.conn, row.seq, state, reason, rfc3339_now()):
             return False
@@ -96,7 +96,7 @@ class Jobs:
     def settle(self, tx: PfsTransaction, row: JobRow) -> bool:
         """End a FINISHING job once its output commit is FINISHED: SUCCESS, or FAILURE with what pfs found wrong.
 
-        False when the commit is not FINISHED yet.
+        Return False when the commit is not FINISHED yet.
         """
         job = job_of(row)
         info = self._pfs.inspect_commit(job.output_commit)
@@ -153,7 +153,7 @@ class Jobs:
         return job_info(self._row(job))
 
     def wait_job(self, job: Job, cancelled: Callable[[], bool] = lambda: False) -> JobInfo:
-        """Block until a job has ended or `cancelled()`; raises JobNotFound, also when it is deleted meanwhile."""
+        """Describe a job once it has ended or `cancelled()`. Raises JobNotFound, also when it is deleted meanwhile."""
         self._changes.wait_for(lambda: cancelled() or self.inspect_job(job).state.terminal)
         info = self.inspect_job(job)
         if not info.state.terminal and not cancelled():

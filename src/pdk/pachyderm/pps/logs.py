@@ -1,7 +1,7 @@
 """Log lines of pipelines, jobs and datums: written by the job loop and user code, read by `GetLogs`.
 
-Mirrors what the original's workers and master log and how its `GetLogs` filters it. `follow` waits on its own signal, so a
-chatty datum does not wake those who wait for commits.
+Mirrors what the original's workers and master log and how its `GetLogs` filters it. `follow` waits on its own signal,
+so a chatty datum does not wake those who wait for commits.
 """
 
 import collections
@@ -23,7 +23,9 @@ from pdk.pachyderm.store.logs import LogFile, LogFiles, LogRecord
 from pdk.pachyderm.values import NO_JOB, DatumId, JobId
 from pdk.reconcile.changes import Changes
 
+# How far back, in seconds, a pipeline's log is read when the request does not say.
 DEFAULT_SINCE = 24 * 3600.0
+# How soon `follow` notices a lost signal, in seconds.
 _FOLLOW_SECONDS = 1.0
 
 
@@ -98,7 +100,7 @@ class Logs:
         self._files.delete_pipeline(pipeline.key)
 
     def get_logs(self, wanted: LogFilter, cancelled: Callable[[], bool] = lambda: False) -> Iterator[LogMessage]:
-        """Yield the lines that pass the filter, oldest first; with `follow` go on until `cancelled()` or the server stops.
+        """Yield the lines that pass the filter, oldest first; with `follow` until `cancelled()` or the server stops.
 
         Raises InvalidArgument, PipelineNotFound, JobNotFound at once.
         """

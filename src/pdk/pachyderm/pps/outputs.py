@@ -1,8 +1,8 @@
 """What user code left in `/pfs/out`: walk it, check it, hand it to pfs.
 
 Called by `datum_runs` after a successful try, when nothing of the try runs any more. Mirrors the upload of the
-original's `pfssync`: folders are implicit; a symlink to an input, or to another output file, is stored as a copy. A link
-that leaves `/pfs`, a socket, pipe or device fails the datum, with the path and what to do.
+original's `pfssync`: folders are implicit; a symlink to an input, or to another output file, is stored as a copy. A
+link that leaves `/pfs`, a socket, pipe or device fails the datum, with the path and what to do.
 """
 
 import os

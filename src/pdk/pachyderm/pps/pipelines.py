@@ -1,8 +1,8 @@
 """Pipelines: create, update, inspect, list, start, stop, rerun, delete.
 
-Called by the api through `Pps`. Mirrors `CreatePipelineV2` and its neighbours in the original's pps server. Every call is one
-transaction of pfs, so repos, branches, spec commit, pipeline row, and the first output commit with its job appear together or
-not at all.
+Called by the api through `Pps`. Mirrors `CreatePipelineV2` and its neighbours in the original's pps server. Every call
+is one transaction of pfs, so repos, branches, spec commit, pipeline row, and the first output commit with its job
+appear together or not at all.
 """
 
 import re
@@ -112,8 +112,13 @@ class Pipelines:
 
     @staticmethod
     def _insert(
-        tx: PfsTransaction, request: ParsedRequest, user_json: str, previous: PipelineRow | None, spec_commit: CommitSetId, reprocess: bool
-    ) -> None:  # fmt: skip
+        tx: PfsTransaction,
+        request: ParsedRequest,
+        user_json: str,
+        previous: PipelineRow | None,
+        spec_commit: CommitSetId,
+        reprocess: bool,
+    ) -> None:
         pipeline, moment = request.spec.pipeline, rfc3339_now()
         salt = request.salt or (previous.salt if previous is not None and not reprocess else new_id())
         rows.insert(
@@ -252,7 +257,7 @@ class Pipelines:
     def list_pipeline(
         self, pipeline: Pipeline | None = None, projects: Sequence[str] = (), history: int = 0, set_id: JobId = NO_JOB
     ) -> list[PipelineInfo]:
-        """Describe pipelines, newest first; `history` n = also n versions before, -1 all; `set_id`: as of that commit set."""
+        """Describe pipelines, newest first; `history` n = also n versions before, -1 all; `set_id`: as of that set."""
         with self._db.read() as conn:
             current = [self._row(conn, pipeline)] if pipeline else rows.list_current(conn)
             current = [row for row in current if not projects or row.project in projects]

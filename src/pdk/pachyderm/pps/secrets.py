@@ -1,7 +1,7 @@
 """Secrets: created from the JSON of a Kubernetes Secret, handed to user code, masked out of logs and reasons.
 
-Called by the api and by `user_code`. Mirrors the secret calls of the original's pps server, which keeps them in Kubernetes.
-Values never appear in a log line, an error or an answer.
+Called by the api and by `user_code`. Mirrors the secret calls of the original's pps server, which keeps them in
+Kubernetes. Values never appear in a log line, an error or an answer.
 """
 
 import base64
@@ -22,7 +22,8 @@ MAX_SECRET_BYTES = 1 << 20
 # Shorter values are left alone: replacing every `1` or `true` would make a log unreadable.
 MIN_MASKED = 6
 MASK = "*****"
-# Last words of keys whose values are names or addresses: masking `det_master` would hide from an error what it is about.
+# Last words of keys whose values are names or addresses: masking `det_master` would hide from an error what it is
+# about.
 PUBLIC_KEYS = frozenset(
     {"user", "username", "name", "namespace", "host", "port", "url", "uri", "ref", "bucket", "region", "master"}
 )
@@ -140,7 +141,7 @@ def _value(part: str, key: str, value: object) -> str:
 
 
 def is_confidential(key: str, value: bytes) -> bool:
-    """Tell whether a value must not be shown: all but names and addresses by their key, unless a password is in them."""
+    """Tell whether a value must not be shown: all but what its key calls a name or address and holds no password."""
     return re.split(r"[-_.]", key.lower())[-1] not in PUBLIC_KEYS or b"@" in value
 
 

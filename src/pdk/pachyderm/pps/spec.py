@@ -1,8 +1,8 @@
 """From a pipeline spec to the effective spec and the values that decide what runs.
 
 Called by `pipelines`. Mirrors the defaults and checks of the original's `CreatePipelineV2`. Parts of a spec that only
-matter on a cluster (image pull secrets, resources, tolerations, scheduling, pod patches) are kept, without effect. Specs
-are canonical here: checked for shape, names as in the .proto (`api/spec_json.py` does that).
+matter on a cluster (image pull secrets, resources, tolerations, scheduling, pod patches) are kept, without effect.
+Specs are canonical here: checked for shape, names as in the .proto (`api/spec_json.py` does that).
 """
 
 import re
@@ -43,7 +43,7 @@ class ParsedRequest:
 
 
 def parse_request(request: Json) -> ParsedRequest:
-    """Check and complete a canonical `CreatePipelineRequest`. Raises InvalidSpec or Unimplemented."""
+    """Check and complete a canonical `CreatePipelineRequest`. Raises InvalidSpec, Unimplemented."""
     user = dict(request)
     flags = {flag: bool(user.pop(flag, False)) for flag in _REQUEST_FLAGS}
     salt = str(user.pop("salt", None) or "")
@@ -83,7 +83,7 @@ def with_defaults(merged: Json) -> Json:
 
 
 def parse_spec(effective: Json) -> PipelineSpec:
-    """Turn an effective spec into values; raise InvalidSpec or Unimplemented."""
+    """Turn an effective spec into values. Raises InvalidSpec, Unimplemented."""
     for part in _UNIMPLEMENTED:
         if effective.get(part):
             raise Unimplemented(
@@ -137,7 +137,7 @@ def check_pipeline_name(pipeline: Pipeline) -> None:
 
 
 def parse_transform(transform: Json) -> Transform:
-    """Turn the canonical transform into values; raise InvalidSpec or Unimplemented."""
+    """Turn the canonical transform into values. Raises InvalidSpec, Unimplemented."""
     if transform.get("datum_batching"):
         raise Unimplemented("pipeline spec: transform.datum_batching is not implemented by pdk")
     working_dir = transform.get("working_dir", "")

@@ -24,6 +24,7 @@ from pdk.pachyderm.values import (
     PipelineState,
     ProcessStats,
     Repo,
+    RepoType,
 )
 
 # A JSON object as the standard library decodes it.
@@ -52,13 +53,13 @@ class Pipeline:
 
     @property
     def meta_repo(self) -> Repo:
-        """The repo whose commits accompany the output commits (empty here: the `datums` rows hold what the original puts there)."""
-        return Repo(self.project, self.name, "meta")
+        """The repo whose commits accompany the output commits; empty here: rows hold what would be in it."""
+        return Repo(self.project, self.name, RepoType.META)
 
     @property
     def spec_repo(self) -> Repo:
         """The repo with one commit per version of the pipeline."""
-        return Repo(self.project, self.name, "spec")
+        return Repo(self.project, self.name, RepoType.SPEC)
 
 
 @dataclass(frozen=True, order=True)
@@ -102,7 +103,7 @@ class PfsInput:
     reference: bool = False
 
 
-class Combination(enum.Enum):
+class Combination(enum.StrEnum):
     """How the inputs below a node make datums."""
 
     CROSS = "cross"
@@ -124,7 +125,7 @@ Input = PfsInput | CombinedInput
 
 @dataclass(frozen=True)
 class SecretMount:
-    """One secret of a transform: a key as environment variable, or every key as a file below `mount_path`; never both."""
+    """One secret of a transform: a key as environment variable, or else every key as a file below `mount_path`."""
 
     name: str
     key: str = ""
@@ -150,7 +151,7 @@ class Transform:
 
 @dataclass(frozen=True)
 class PipelineSpec:
-    """The parts of the effective spec that decide what runs; the rest travels in `PipelineInfo.effective_spec`. Times in seconds."""
+    """The parts of the effective spec that decide what runs; times in seconds. The rest is in `PipelineInfo`."""
 
     pipeline: Pipeline
     transform: Transform
@@ -207,7 +208,7 @@ class JobInfo:
 
 @dataclass(frozen=True)
 class JobDetails:
-    """What a client gets with `details`: the spec of the job's pipeline version (snake_case), its salt, and what runs now."""
+    """What a client gets with `details`: the spec of the job's pipeline version, its salt, and what runs now."""
 
     effective_spec: Json
     salt: str
@@ -225,7 +226,7 @@ class RunningDatum:
 
 @dataclass(frozen=True)
 class DatumInput:
-    """One input of one datum: which file or folder (a folder's path ends with `/`) of which commit, and how to present it."""
+    """One input of one datum: which file or folder (its path ends with `/`) of which commit, and how to present it."""
 
     name: str
     commit: Commit
@@ -241,7 +242,7 @@ class DatumInput:
 
 @dataclass(frozen=True)
 class Datum:
-    """One unit of work: its inputs ordered by name, its id (which files) and hash (which contents, with the pipeline's salt)."""
+    """One unit of work: inputs ordered by name, id (which files), hash (which contents, and the pipeline's salt)."""
 
     id: DatumId
     hash: str

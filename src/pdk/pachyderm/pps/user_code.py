@@ -190,8 +190,8 @@ class Try:
     def _start(self, cmd: Sequence[str], stdin: Sequence[str], on_line: Callable[[str, str], None]) -> Child:
         spec = replace(
             self._child,
-            # The pipeline too: two that read the same input have the same job and datum ids. Of this start alone: ending
-            # an attempt looks for its marker until nothing bears it, and must not find the next.
+            # The pipeline too: two that read the same input have the same job and datum ids. Of this start alone:
+            # ending an attempt looks for its marker until nothing bears it, and must not find the next.
             marker=f"{self._at.settings.marker_prefix}{self._job.job}/{self._datum.id}/{new_id()}",
             argv=cmd,
             stdin="".join(f"{line}\n" for line in stdin).encode(),

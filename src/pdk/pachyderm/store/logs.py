@@ -1,11 +1,12 @@
 """Logs as append-only files, one per job and one per pipeline for master lines; called by `pps`.
 
-Files and not rows: a line costs one `write`, takes no part in the database's writer lock, survives `kill -9` of the server,
-and a whole job's log goes with one `unlink`. A line is a JSON array `[moment, flags, job id, datum id, text]` (moment: seconds since 1970;
-flags: 1 = user, 2 = master). The last line of a file may be torn by a crash; readers leave it out.
+Files and not rows: a line costs one `write`, takes no part in the database's writer lock, survives `kill -9` of the
+server, and a whole job's log goes with one `unlink`. A line is a JSON array `[moment, flags, job id, datum id, text]`
+(moment: seconds since 1970; flags: 1 = user, 2 = master). The last line of a file may be torn by a crash; readers leave
+it out.
 
-Bounds: a job's file stops taking user lines at `max_job_bytes` (and says so once); the files of the oldest jobs of a pipeline
-beyond `keep_jobs` are removed; the master file starts anew at `MAX_MASTER_BYTES`, keeping one predecessor.
+Bounds: a job's file stops taking user lines at `max_job_bytes` (and says so once); the files of the oldest jobs of a
+pipeline beyond `keep_jobs` are removed; the master file starts anew at `MAX_MASTER_BYTES`, keeping one predecessor.
 """
 
 import json
@@ -19,9 +20,11 @@ from pathlib import Path
 
 from pdk.pachyderm.values import NO_DATUM, NO_JOB, DatumId, JobId, JobKey, PipelineKey
 
+# See the bounds above.
 MAX_JOB_BYTES = 32 << 20
 MAX_MASTER_BYTES = 4 << 20
 KEEP_JOBS = 500
+# The flags of a line.
 _USER, _MASTER = 1, 2
 _SUFFIX = ".jsonl"
 _MASTER_NAME = f"master{_SUFFIX}"
@@ -49,7 +52,7 @@ class LogRecord:
 
     @classmethod
     def decode(cls, line: bytes) -> "LogRecord":
-        """Read a stored line; raises ValueError when it is torn."""
+        """Read a stored line. Raises ValueError when it is torn."""
         moment, flags, job_id, datum_id, message = json.loads(line)
         return cls(moment, message, job_id, datum_id, bool(flags & _USER), bool(flags & _MASTER))
 

@@ -1,7 +1,7 @@
 """Tables of pps: pipelines (one row per version), jobs, datums, secrets. Logs are files (see `logs`).
 
-Times are RFC 3339 text. `jobs.seq` grows with time: a pipeline runs its jobs in that order. The `datums` rows of a job are
-what the original keeps in the meta commit: they outlive the job's row and go with its output commit.
+Times are RFC 3339 text. `jobs.seq` grows with time: a pipeline runs its jobs in that order. The `datums` rows of a job
+are what the original keeps in the meta commit: they outlive the job's row and go with its output commit.
 """
 
 from pdk.db.database import Migration
