@@ -6,11 +6,12 @@ verb the server does not have on a resource says no, so that a preflight check i
 
 from typing import Any
 
+from starlette.responses import Response
+
 from pdk.kubernetes.api.bodies import read_object
-from pdk.kubernetes.api.discovery import REVIEWS
-from pdk.kubernetes.api.http import Request, Response, json_response
-from pdk.kubernetes.errors import PathNotFound
+from pdk.kubernetes.api.http import Request, json_response
 from pdk.kubernetes.kinds.resource import Resources
+from pdk.web.routing import route
 
 JsonObject = dict[str, Any]
 
@@ -21,10 +22,9 @@ class Reviews:
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
-    def is_review(self, segments: tuple[str, ...]) -> bool:
-        """Tell whether a path is one of a review kind."""
-        return len(segments) == 4 and any(segments[1:] == (group, version, name) for group, version, _, name in REVIEWS)
-
+    @route("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews")
+    @route("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+    @route("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews")
     def create(self, request: Request) -> Response:
         """Answer the review in the body with its status filled in."""
         group, version, plural = request.segments[1:]
@@ -36,10 +36,8 @@ class Reviews:
                 kind, status = "SelfSubjectAccessReview", self._access(spec)
             case "selfsubjectrulesreviews":
                 kind, status = "SelfSubjectRulesReview", self._rules()
-            case "selfsubjectreviews":
-                kind, status = "SelfSubjectReview", {"userInfo": _user(request)}
             case _:
-                raise PathNotFound
+                kind, status = "SelfSubjectReview", {"userInfo": _user(request)}
         answer = {"kind": kind, "apiVersion": f"{group}/{version}", "metadata": {}, "spec": spec, "status": status}
         return json_response(answer, 201)
 
