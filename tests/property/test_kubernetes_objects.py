@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pdk.base.errors import PdkError
 from pdk.db.database import Database
 from pdk.kserve.kinds.registry import serving_resources
+from pdk.kubernetes.store.deletion import Propagation
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.reconcile.changes import Changes
 
@@ -18,7 +19,7 @@ name = st.sampled_from(NAMES)
 operation = st.one_of(
     st.tuples(st.just("create"), name, st.sets(name), st.booleans()),
     st.tuples(st.just("update"), name, st.sampled_from(["x", "y"])),
-    st.tuples(st.just("delete"), name, st.sampled_from(["Background", "Foreground", "Orphan"])),
+    st.tuples(st.just("delete"), name, st.sampled_from(Propagation)),
     st.tuples(st.just("release"), name),
     st.tuples(st.just("sweep")),
 )

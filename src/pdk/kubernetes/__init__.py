@@ -1,1 +1,1 @@
-"""A Kubernetes API server: objects, watches, tables, patches, OpenAPI. It serves whatever kinds are registered with it."""
+"""A Kubernetes API server: objects, watches, Tables, patches, OpenAPI, of whatever kinds are registered."""

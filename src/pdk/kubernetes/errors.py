@@ -4,7 +4,7 @@
     ├── NotFound            ObjectNotFound          pods "x" not found
     │                       PathNotFound            the server could not find the requested resource
     ├── AlreadyExists       ObjectExists            pods "x" already exists
-    ├── Conflict            ObjectConflict          Operation cannot be fulfilled on pods "x": the object has been modified; ...
+    ├── Conflict            ObjectConflict          Operation cannot be fulfilled on pods "x": ...
     │                       FieldManagerConflict    Apply failed with 1 conflict: conflict with "kubectl": .spec
     │                       Expired                 too old resource version: 5 (90)
     ├── InvalidArgument     ObjectInvalid           Secret "x" is invalid: data[k]: Invalid value: ...
@@ -17,8 +17,8 @@
     └── Unimplemented       MethodNotAllowed        the verb does not exist on the resource
                             NotServed               pods/exec is not implemented by this server
 
-`reason` is Kubernetes' own machine-readable reason (metav1.StatusReason); `pdk.kubernetes.api.status` turns it into a code.
-Texts mirror k8s.io/apimachinery pkg/api/errors.
+`reason` is Kubernetes' own machine-readable one (metav1.StatusReason), which `pdk.kubernetes.api.status` turns into a
+code. Texts mirror k8s.io/apimachinery pkg/api/errors.
 """
 
 from collections.abc import Sequence

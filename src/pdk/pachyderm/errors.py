@@ -2,10 +2,9 @@
 
 Mirrors `src/server/pfs/pfs.go` of pachd. The arguments are the handles of `pfs.types` (only their text is used).
 
-    NotFound             ProjectNotFound RepoNotFound BranchNotFound CommitNotFound CommitDeleted CommitSetNotFound
-                         FileNotFound
+    NotFound             ProjectNotFound RepoNotFound BranchNotFound CommitNotFound CommitDeleted CommitSetNotFound FileNotFound
     AlreadyExists        ProjectExists RepoExists BranchExists CommitExists
-    Internal             CommitFinished ParentNotFinished OutputBranch OutputCommit (UNKNOWN on the wire)
+    Internal             CommitFinished ParentNotFinished OutputBranch OutputCommit (UNKNOWN on the wire, as in the original)
     Unavailable          CommitNotFinished BaseNotFinished
     FailedPrecondition   ProjectNotEmpty RepoInUse BranchInUse CommitInUse
     InvalidArgument      InvalidName InvalidPath InvalidGlob InvalidProvenance

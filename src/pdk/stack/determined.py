@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pdk.base.errors import Unavailable
 from pdk.determined.api.server import DeterminedServer
 from pdk.determined.master.master import Master
 from pdk.determined.master.settings import MasterSettings
@@ -22,7 +23,10 @@ class Determined:
             )
         )
         self._server = DeterminedServer(master, settings.host, settings.master_port)
-        self._server.start()
+        try:
+            self._server.start()
+        except OSError as error:
+            raise Unavailable(f"the master cannot listen on {settings.host}:{settings.master_port}: {error}") from error
 
     @property
     def ports(self) -> dict[str, int]:

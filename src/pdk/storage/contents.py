@@ -1,11 +1,10 @@
 """Contents of files: which chunks, in which order. Equal bytes have equal `Content`, however they were written.
 
-A content of several chunks is a list of references in pages (`nodes.py`), cut where a reference's hash says so, with
-pages of pages above; so a changed chunk rewrites a page or two of a large file's list. Used by `tree.py` and
-`filesets.py`.
+A content of several chunks is a list of references in pages (`nodes.py`), cut where a reference's hash says so, with pages
+of pages above; so a changed chunk rewrites a page or two of a large file's list. Used by `tree.py` and `filesets.py`.
 
-Page: `L`, level (1 byte), then per entry: hash (32 bytes) and size (8 bytes, big endian). Entries are chunks on level
-0, pages of the level below otherwise.
+Page: `L`, level (1 byte), then per entry: hash (32 bytes) and size (8 bytes, big endian). Entries are chunks on level 0,
+pages of the level below otherwise.
 """
 
 import sqlite3
@@ -19,8 +18,8 @@ from pdk.storage.errors import NodeMissing
 from pdk.storage.nodes import Nodes
 
 _ENTRY = struct.Struct(">32sQ")
-# A page ends after a reference whose last seven hash bits are zero: 128 references on average.
 _CUT_MASK = 0x7F
+"""A page ends after a reference whose last seven hash bits are zero: 128 references on average."""
 
 
 class Content(NamedTuple):
@@ -31,20 +30,20 @@ class Content(NamedTuple):
 
     size: int
     hash: bytes
-    # Whether `hash` names a list of chunks.
     listed: bool = False
+    """Whether `hash` names a list of chunks."""
 
 
 EMPTY_CONTENT = Content(0, digest_of(b""))
 
 
-class _ListPage(NamedTuple):
+class _Page(NamedTuple):
     level: int
     entries: tuple[Chunk, ...]
 
 
-def _decode(body: bytes) -> _ListPage:
-    return _ListPage(body[1], tuple(Chunk._make(entry) for entry in _ENTRY.iter_unpack(body[2:])))
+def _decode(body: bytes) -> _Page:
+    return _Page(body[1], tuple(Chunk._make(entry) for entry in _ENTRY.iter_unpack(body[2:])))
 
 
 class Contents:
@@ -89,9 +88,9 @@ class Contents:
                 yield from self._list(entry.digest, offset)
             offset = 0
 
-    def _page(self, digest: bytes) -> _ListPage:
+    def _page(self, digest: bytes) -> _Page:
         page = self._nodes.get(digest, _decode)
-        if not isinstance(page, _ListPage):
+        if not isinstance(page, _Page):
             raise NodeMissing(digest, "not the list of chunks it should be in")
         return page
 
@@ -118,7 +117,7 @@ class Contents:
 
 
 def _split(entries: Iterable[Chunk]) -> Iterator[list[Chunk]]:
-    """Yield references cut into pages of two or more, so that levels get shorter; the last perhaps of one."""
+    """Cut references into pages of two or more (so that each level is at most half as long), the last perhaps of one."""
     page: list[Chunk] = []
     for entry in entries:
         page.append(entry)

@@ -5,6 +5,7 @@ import threading
 import urllib.request
 
 import pytest
+from client_certificates import client_certificate
 from kubernetes import client, config, watch
 from kubernetes.client.rest import ApiException
 
@@ -237,9 +238,7 @@ def test_tokens_and_certificates(cluster, custom, tmp_path):
     with client.ApiClient(settings) as stranger:
         assert refusal(client.CoreV1Api(stranger).list_namespace).status == 401
         assert client.VersionApi(stranger).get_code().major == "1"  # public, as on a real cluster
-    from pdk.kubernetes.api.pki import make_client_certificate  # noqa: PLC0415 - only this test makes certificates
-
-    certificate, key = make_client_certificate(cluster.tls, "jane", ["system:masters"])
+    certificate, key = client_certificate(cluster.tls, "jane", ["system:masters"])
     settings.cert_file, settings.key_file = str(tmp_path / "c.crt"), str(tmp_path / "c.key")
     (tmp_path / "c.crt").write_bytes(certificate)
     (tmp_path / "c.key").write_bytes(key)

@@ -16,7 +16,7 @@ from pdk.kserve.controller.wire import ServiceStatus
 from pdk.kserve.predictor.failures import InvalidPredictorSpec, ModelFailure
 from pdk.kserve.predictor.model_spec import parse_model_spec
 from pdk.kserve.predictor.revisions import ServiceUid
-from pdk.kubernetes.store.objects import JsonObject
+from pdk.kubernetes.kinds.json_object import JsonObject
 
 STOP_ANNOTATION = "serving.kserve.io/stop"
 NOT_PROPAGATED = frozenset(

@@ -28,8 +28,9 @@ from pdk.kserve.predictor.revisions import (
 )
 from pdk.kserve.predictor.routes import ServiceRoutes
 from pdk.kubernetes.errors import ObjectConflict, ObjectNotFound
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.metadata import NAME_LETTERS
-from pdk.kubernetes.store.objects import JsonObject, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 

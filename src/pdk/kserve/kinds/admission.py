@@ -8,12 +8,10 @@ implementation, an empty container name, an unchangeable deployment mode.
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from pdk.kserve.kinds.schemas import FRAMEWORKS
 from pdk.kubernetes.errors import AdmissionDenied
-
-JsonObject = dict[str, Any]
+from pdk.kubernetes.kinds.json_object import JsonObject
 
 VALIDATOR = "inferenceservice.kserve-webhook-server.validator"
 NAME = "[a-z]([-a-z0-9]*[a-z0-9])?"
@@ -27,11 +25,14 @@ MODES = {"Serverless": KNATIVE, "RawDeployment": STANDARD}
 KNATIVE_METRICS = ("concurrency", "rps")
 HPA_METRICS = ("cpu", "memory")
 LOGGER_MODES = ("all", "request", "response")
-PREDICTOR_FIELDS = "SKLearn, XGBoost, Tensorflow, PyTorch, Triton, ONNX, HuggingFace, PMML, LightGBM, Paddle, Model, WorkerSpec, PodSpec"
+PREDICTOR_FIELDS = (
+    "SKLearn, XGBoost, Tensorflow, PyTorch, Triton, ONNX, HuggingFace, PMML, LightGBM, Paddle, "
+    "Model, WorkerSpec, PodSpec"
+)
 
 
 def admit(old: JsonObject | None, new: JsonObject) -> JsonObject:
-    """Return `new` as the webhooks would let it through (`old` None: it is created); raise AdmissionDenied."""
+    """Return `new` as the webhooks would let it through (`old` None: it is created). Raises AdmissionDenied."""
     defaulted = default_inference_service(new)
     deleting = bool((old or {}).get("metadata", {}).get("deletionTimestamp"))
     if old is not None and not deleting:
@@ -68,9 +69,9 @@ def problems(isvc: JsonObject) -> Iterator[str]:
     name = metadata.get("name") or metadata.get("generateName", "").rstrip("-")
     if not re.fullmatch(NAME, name):
         yield (
-            f'the InferenceService "{name}" is invalid: a InferenceService name must consist of lower case alphanumeric '
-            'characters or \'-\', and must start with alphabetical character. (e.g. "my-name" or "abc-123", regex used for '
-            f"validation is '{NAME}')"
+            f'the InferenceService "{name}" is invalid: a InferenceService name must consist of lower case '
+            "alphanumeric characters or '-', and must start with alphabetical character. "
+            f'(e.g. "my-name" or "abc-123", regex used for validation is \'{NAME}\')'
         )
     annotations = metadata.get("annotations") or {}
     autoscaler = annotations.get(AUTOSCALER_CLASS)

@@ -1,19 +1,17 @@
 """The objects a cluster with KServe has before anybody made any, and that clients look up.
 
 Called by the composition root before the server starts, on every start: what users may change is only made when it is
-missing. Namespaces, KServe's ConfigMap (the SDK's `set_credentials` reads it), the TorchServe runtime, the Service of the
-Istio ingress gateway (scripts find the address of the ingress through it), the CRDs.
+missing. Namespaces, KServe's ConfigMap (the SDK's `set_credentials` reads it), the TorchServe runtime, the Service of
+the Istio ingress gateway (scripts find the address of the ingress through it), the CRDs.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from pdk.kserve.kinds.runtimes import CLUSTER_SERVING_RUNTIME, torchserve_runtime
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.definitions import install_definitions
 from pdk.kubernetes.store.objects import ObjectStore
-
-JsonObject = dict[str, Any]
 
 NAMESPACES = ("default", "kube-system", "istio-system", "kserve", "models")
 

@@ -6,9 +6,8 @@ from typing import Any
 
 from pdk.kserve.kinds.inference_service import SERVING_GROUP
 from pdk.kubernetes.kinds.columns import CRD_AGE, NAME, Column, at
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource
-
-JsonObject = dict[str, Any]
 
 TORCHSERVE = "kserve-torchserve"
 

@@ -1,6 +1,6 @@
 """What the fields of an InferenceService are, for field validation and `kubectl explain`.
 
-Written from the field names and types of KServe 0.14's API. What pdk does not look into (probes, volumes, affinity, ...)
+Written from the field names and types of KServe 0.14's API. What pdk does not look into (probes, volumes, affinity)
 is an object that takes any field.
 """
 

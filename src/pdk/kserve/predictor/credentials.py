@@ -13,7 +13,8 @@ from typing import Any
 from pdk.kserve.predictor.failures import ModelLoadFailed
 from pdk.kserve.predictor.settings import S3Defaults
 from pdk.kserve.predictor.storage_uri import S3Access
-from pdk.kubernetes.store.objects import JsonObject, ObjectStore
+from pdk.kubernetes.kinds.json_object import JsonObject
+from pdk.kubernetes.store.objects import ObjectStore
 
 SECRET_ANNOTATION = "serving.kserve.io/storageSecretName"
 PREFIX = "serving.kserve.io/s3-"

@@ -22,7 +22,7 @@ class Authenticator:
         self._token = token.encode()
 
     def user(self, headers: Mapping[str, str], peer_certificate: Mapping[str, Any] | None) -> User:
-        """Return who sent a request; raise Unauthenticated (401) when nobody known did."""
+        """Return who sent a request. Raises Unauthenticated (401) when nobody known did."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token):
             return User(ADMIN, (ADMINS, AUTHENTICATED))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pdk.kubernetes.errors import BadRequest, Cause, ObjectInvalid
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource
 from pdk.kubernetes.kinds.schemas import Schema
 
@@ -29,9 +30,7 @@ class _Findings:
     causes: list[Cause] = field(default_factory=list)
 
 
-def validate_fields(
-    resource: Resource, schema: Schema, obj: dict[str, Any], mode: str
-) -> tuple[dict[str, Any], list[str]]:
+def validate_fields(resource: Resource, schema: Schema, obj: JsonObject, mode: str) -> tuple[JsonObject, list[str]]:
     """Return `obj` without the fields its kind does not have, and a warning for each of them unless `mode` is Ignore.
 
     Raises BadRequest in mode Strict for unknown fields, ObjectInvalid for values of the wrong type.
@@ -67,7 +66,7 @@ def _check(schema: Schema, value: Any, path: str, findings: _Findings) -> Any:
     return value
 
 
-def _check_fields(schema: Schema, value: dict[str, Any], path: str, findings: _Findings) -> Iterator[tuple[str, Any]]:
+def _check_fields(schema: Schema, value: JsonObject, path: str, findings: _Findings) -> Iterator[tuple[str, Any]]:
     prefix = f"{path}." if path else ""
     for name in schema.get("required", ()):
         if value.get(name) is None:

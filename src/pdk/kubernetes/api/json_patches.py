@@ -1,4 +1,4 @@
-"""JSON patch (RFC 6902), as kubectl and the Python clients send it.
+"""JSON merge patch (RFC 7386) and JSON patch (RFC 6902), as kubectl and the Python clients send them.
 
 Pure functions called by `patches.py`; the patched object is built anew, the given one is not touched. JSON patches are
 applied by the `jsonpatch` library, one operation at a time, so that no patch can grow an object without end.
@@ -12,17 +12,31 @@ from jsonpatch import JsonPatch, JsonPatchException, JsonPatchPathNotFound, Json
 from jsonpointer import JsonPointerException, resolve_pointer
 
 from pdk.kubernetes.errors import BadRequest, Cause, ObjectInvalid
+from pdk.kubernetes.kinds.json_object import JsonObject
 
 OPERATIONS_LIMIT = 10_000
 # Bytes that all `copy` operations of one patch may add.
 COPY_LIMIT = 3 * 1024 * 1024
 
 
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return `target` with a merge patch applied: null removes, objects merge, everything else replaces."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
 def json_patch(target: Any, operations: Any) -> Any:
     """Return `target` with a list of operations applied.
 
-    Raises BadRequest for a patch that cannot be read, ObjectInvalid (422) for one that does not fit the object, a failed
-    `test` included.
+    Raises BadRequest for a patch that cannot be read, ObjectInvalid (422) for one that does not fit the object, a
+    failed `test` included.
     """
     if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
         raise BadRequest("a JSON patch must be a list of operations")
@@ -48,7 +62,7 @@ def json_patch(target: Any, operations: Any) -> Any:
     return document
 
 
-def _check_operation(operation: dict[str, Any]) -> None:
+def _check_operation(operation: JsonObject) -> None:
     op = operation.get("op")
     if not isinstance(op, str) or op not in JsonPatch.operations:
         raise BadRequest(f"unexpected kind of operation in a JSON patch: {op!r}")
@@ -60,6 +74,6 @@ def _check_operation(operation: dict[str, Any]) -> None:
         raise BadRequest(f"the {op} operation on {operation['path']} has no value")
 
 
-def _does_not_fit(operation: dict[str, Any], why: str) -> ObjectInvalid:
+def _does_not_fit(operation: JsonObject, why: str) -> ObjectInvalid:
     path = operation["path"]
     return ObjectInvalid("JSONPatch", path, [Cause("FieldValueInvalid", why, path)])

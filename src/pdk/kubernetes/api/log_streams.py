@@ -6,18 +6,13 @@ Called by the router. Mirrors kube-apiserver's LogLocation (which container, or 
 import asyncio
 import threading
 from collections.abc import AsyncGenerator
-from typing import Any
 
-from starlette.responses import Response
-
-from pdk.kubernetes.api.http import Request, response, stream_response
-from pdk.kubernetes.api.routes import Target
+from pdk.kubernetes.api.http import Answer, Request, Response, Stream
+from pdk.kubernetes.api.routes import Route
 from pdk.kubernetes.errors import BadRequest
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.objects import ObjectStore
 from pdk.kubernetes.store.pod_logs import LogOptions, LogReader, PodLogs
-from pdk.web.routing import route
-
-JsonObject = dict[str, Any]
 
 TEXT = "text/plain"
 POLL_SECONDS = 0.2
@@ -31,19 +26,18 @@ class LogStreams:
         self._logs = logs
         self._stopping = stopping
 
-    @route("GET", "{collection}/{name}/log")
-    def log(self, target: Target, request: Request) -> Response:
-        """Answer the log of one container of a pod as plain text; raise ObjectNotFound, BadRequest."""
-        pod = self._store.get("pods", target.namespace, target.name)
+    def log(self, route: Route, request: Request) -> Answer:
+        """Answer the log of one container of a pod as plain text. Raises ObjectNotFound, BadRequest."""
+        pod = self._store.get("pods", route.namespace, route.name)
         container = _container(pod, request.query.get("container", ""))
         options = _options(request)
-        reader = self._logs.follow(target.namespace, target.name, container, options)
+        reader = self._logs.follow(route.namespace, route.name, container, options)
         if not reader.exists:
             _refuse_without_log(pod, container, options.previous)
         if request.flag("follow") and not options.previous:
-            return stream_response(self._follow(pod, container, reader), TEXT)
+            return Stream(self._follow(pod, container, reader), TEXT)
         try:
-            return response(b"".join(reader.read_new()), TEXT)
+            return Response(200, b"".join(reader.read_new()), TEXT)
         finally:
             reader.close()
 
@@ -71,7 +65,7 @@ class LogStreams:
 
 
 def _container(pod: JsonObject, wanted: str) -> str:
-    """Return the container to read; raise BadRequest when it is not one of the pod's, or not clear."""
+    """Return the container to read. Raises BadRequest when it is not one of the pod's, or not clear."""
     name = pod["metadata"]["name"]
     spec = pod.get("spec") or {}
     containers = [container["name"] for container in spec.get("containers") or []]
@@ -114,9 +108,8 @@ def _refuse_without_log(pod: JsonObject, container: str, previous: bool) -> None
         raise BadRequest(f'previous terminated container "{container}" in pod "{name}" not found')
     waiting = _state(pod, container).get("waiting")
     if waiting:
-        raise BadRequest(
-            f'container "{container}" in pod "{name}" is waiting to start: {waiting.get("reason") or "ContainerCreating"}'
-        )
+        reason = waiting.get("reason") or "ContainerCreating"
+        raise BadRequest(f'container "{container}" in pod "{name}" is waiting to start: {reason}')
 
 
 def _state(pod: JsonObject, container: str) -> JsonObject:

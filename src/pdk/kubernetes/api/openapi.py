@@ -1,26 +1,18 @@
 """OpenAPI v3 documents, one for each group version, generated from the resource registry.
 
 kubectl refuses to create or apply anything without them: it looks for the kind, and for the `fieldValidation` parameter
-on its PATCH path, which tells it to leave validation to the server. `kubectl explain` prints the schemas. Called by the
-router. OpenAPI v2 is an empty document: kubectl reads it, as protobuf, only when v3 lacks a kind, and with nothing in it
-says what is true, that there is no such kind.
+on its PATCH path, which tells it to leave validation to the server. `kubectl explain` prints the schemas. OpenAPI v2 is
+an empty document: kubectl reads it, as protobuf, only when v3 lacks a kind, and with nothing in it says what is true,
+that there is no such kind.
 """
 
 import hashlib
-from typing import Any
-
-from starlette.responses import Response
 
 from pdk.kubernetes.api.discovery import VERSION
-from pdk.kubernetes.api.http import Request, encode, json_response, response
-from pdk.kubernetes.api.routes import collection_path
+from pdk.kubernetes.api.http import Response, encode, json_response
 from pdk.kubernetes.errors import PathNotFound
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource, Resources
-from pdk.web.answers import JSON_TYPE
-from pdk.web.routing import route
-
-JsonObject = dict[str, Any]
-
 
 PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
@@ -32,15 +24,13 @@ class OpenApi:
         self._resources = resources
         self._documents: dict[str, bytes] = {}
 
-    @route("GET", "/openapi/v2")
-    def version_2(self, request: Request) -> Response:
+    def version_2(self) -> Response:
         """Answer `/openapi/v2`."""
         # openapi.v2.Document {swagger: 1, info: 2 {title: 1, version: 2}}
         info = _text_field(1, "Kubernetes") + _text_field(2, VERSION["gitVersion"])
-        return response(_text_field(1, "2.0") + b"\x12" + bytes([len(info)]) + info, PROTOBUF_V2)
+        return Response(200, _text_field(1, "2.0") + b"\x12" + bytes([len(info)]) + info, PROTOBUF_V2)
 
-    @route("GET", "/openapi/v3")
-    def index(self, request: Request) -> Response:
+    def index(self) -> Response:
         """Answer `/openapi/v3`."""
         paths = {}
         for group, version in self._resources.group_versions():
@@ -49,13 +39,18 @@ class OpenApi:
             paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={digest}"}
         return json_response({"paths": paths})
 
-    @route("GET", "/openapi/v3/api/{version}")
-    @route("GET", "/openapi/v3/apis/{group}/{version}")
-    def document(self, request: Request, version: str, group: str = "") -> Response:
-        """Answer the document of a group version."""
+    def document(self, segments: tuple[str, ...]) -> Response:
+        """Answer `/openapi/v3/api/v1` and `/openapi/v3/apis/<group>/<version>`."""
+        match segments:
+            case ("api", version):
+                group = ""
+            case ("apis", group, version):
+                pass
+            case _:
+                raise PathNotFound
         if (group, version) not in self._resources.group_versions():
             raise PathNotFound
-        return response(self._document(group, version), JSON_TYPE)
+        return Response(200, self._document(group, version))
 
     def _document(self, group: str, version: str) -> bytes:
         key = f"{group}/{version}"
@@ -72,7 +67,7 @@ def build_document(resources: list[Resource]) -> JsonObject:
         name = schema_name(resource)
         kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
         schemas[name] = resource.schema | {"x-kubernetes-group-version-kind": [kind]}
-        collection = collection_path(resource)
+        collection = _collection_path(resource)
         paths[collection] = _operations(resource, kind, ("get", "post"))
         paths[f"{collection}/{{name}}"] = _operations(resource, kind, ("get", "put", "patch", "delete"))
     return {
@@ -87,6 +82,11 @@ def schema_name(resource: Resource) -> str:
     """Return the component name of a resource's schema: the group reversed, version, kind."""
     group = resource.group or "core.api.k8s.io"
     return ".".join([*reversed(group.split(".")), resource.version, resource.kind])
+
+
+def _collection_path(resource: Resource) -> str:
+    root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+    return f"{root}/namespaces/{{namespace}}/{resource.plural}" if resource.namespaced else f"{root}/{resource.plural}"
 
 
 _ACTIONS = {"get": "get", "post": "post", "put": "put", "patch": "patch", "delete": "delete"}

@@ -1,4 +1,4 @@
-"""The certificates of the API server: an own CA and a server certificate, made once and kept in files only the owner reads.
+"""The certificates of the API server: a CA of its own and a server certificate, made once, in the owner's files.
 
 Called by the composition root before the server starts. kubectl sends no token over plain http, so TLS is not optional.
 """
@@ -45,19 +45,11 @@ def make_tls_files(folder: Path, hosts: Sequence[str] = HOSTS) -> TlsFiles:
     files = TlsFiles(folder / "ca.crt", folder / "ca.key", folder / "server.crt", folder / "server.key")
     authority = _load_authority(files) or _make_authority(files)
     if not _is_current(files, authority, hosts):
-        certificate, key = authority.issue("kubernetes", (), hosts)
+        certificate, key = authority.issue("kubernetes", hosts)
         # The key first: a certificate without its key is made anew, after a crash between the two as well.
         write_private(files.key, key)
         write_private(files.certificate, certificate)
     return files
-
-
-def make_client_certificate(files: TlsFiles, user: str, groups: Sequence[str] = ()) -> tuple[bytes, bytes]:
-    """Return (certificate, key) as PEM that let a client in as `user` (CN) with `groups` (O)."""
-    authority = _load_authority(files)
-    if authority is None:
-        raise FileNotFoundError(f"no CA in {files.ca_certificate.parent}; start the server once to make it")
-    return authority.issue(user, groups, ())
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -82,26 +74,24 @@ class _Authority:
         self.certificate = certificate
         self.key = key
 
-    def issue(self, name: str, groups: Sequence[str], hosts: Sequence[str]) -> tuple[bytes, bytes]:
-        """Return (certificate, key) as PEM: of a server when there are hosts, of a client otherwise."""
+    def issue(self, name: str, hosts: Sequence[str]) -> tuple[bytes, bytes]:
+        """Return (certificate, key) of a server as PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_subject(name, groups), self.certificate.subject, key.public_key(), LIFETIME)
-        usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = _builder(_name(name), self.certificate.subject, key.public_key(), LIFETIME)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         builder = builder.add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
         )
-        if hosts:
-            names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-            builder = builder.add_extension(names, critical=False)
+        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+        builder = builder.add_extension(names, critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())
         return certificate.public_bytes(serialization.Encoding.PEM), _key_bytes(key)
 
 
 def _make_authority(files: TlsFiles) -> _Authority:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = _subject("pdk Kubernetes CA", ())
+    subject = _name("pdk Kubernetes CA")
     builder = _builder(subject, subject, key.public_key(), CA_LIFETIME)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_ca_usage(), critical=True)
@@ -140,9 +130,8 @@ def _lasts(certificate: x509.Certificate) -> bool:
     return certificate.not_valid_after_utc > clock.now() + RENEW_BEFORE
 
 
-def _subject(name: str, groups: Sequence[str]) -> x509.Name:
-    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
-    return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
 def _builder(

@@ -1,4 +1,4 @@
-"""Reads the protobuf request bodies that kubectl sends for `create secret`, `create configmap`, `auth can-i` and the like.
+"""Reads the protobuf request bodies that kubectl sends for `create secret`, `create configmap`, `auth can-i` and so on.
 
 kubectl speaks protobuf for built-in kinds whatever discovery says, and does not fall back to JSON. Only requests are
 read; answers are JSON, which it accepts. The field numbers are those of the kinds' generated.proto; the table names the
@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from pdk.kubernetes.errors import BadRequest, UnsupportedMediaType
+from pdk.kubernetes.kinds.json_object import JsonObject
 
 MAGIC = b"k8s\0"
 
 Wire = int | bytes
 
-# Messages by name, those that are bodies by `<apiVersion> <kind>`: the name of each field under its number and, where it
-# is not text, what it holds: `bool`, `bytes` or a message, `[]` a list of what follows, `{}` a map from text to it.
+# Messages by name, those that are bodies by `<apiVersion> <kind>`: the name of each field under its number and, where
+# it is not text, what it holds: `bool`, `bytes` or a message, `[]` a list of what follows, `{}` a map from text to it.
 MESSAGES: dict[str, dict[int, str | tuple[str, str]]] = {
     "ObjectMeta": {
         1: "name",
@@ -108,8 +109,11 @@ MESSAGES: dict[str, dict[int, str | tuple[str, str]]] = {
 }
 
 
-def decode(body: bytes) -> dict[str, Any]:
-    """Return the object of a body that starts with `k8s\\0`, in its JSON form; raise BadRequest, UnsupportedMediaType."""
+def decode(body: bytes) -> JsonObject:
+    """Return the object of a body that starts with `k8s\\0`, in its JSON form.
+
+    Raises BadRequest for one that is not protobuf, UnsupportedMediaType for a kind that is not in the table.
+    """
     if not body.startswith(MAGIC):
         raise BadRequest("the protobuf body does not start with the Kubernetes prefix")
     unknown = dict(_fields(body[len(MAGIC) :]))
@@ -117,14 +121,13 @@ def decode(body: bytes) -> dict[str, Any]:
     api_version, kind = _text(type_meta.get(1, b"")), _text(type_meta.get(2, b""))
     message = f"{api_version} {kind}"
     if message not in MESSAGES:
-        raise UnsupportedMediaType(
-            f"{kind or 'this kind'} of {api_version or 'no version'} is not read as protobuf; send it as application/json"
-        )
+        what = f"{kind or 'this kind'} of {api_version or 'no version'}"
+        raise UnsupportedMediaType(f"{what} is not read as protobuf; send it as application/json")
     return {"apiVersion": api_version, "kind": kind} | _decode(message, _bytes(unknown.get(2, b"")))
 
 
-def _decode(message: str, data: bytes) -> dict[str, Any]:
-    obj: dict[str, Any] = {}
+def _decode(message: str, data: bytes) -> JsonObject:
+    obj: JsonObject = {}
     for number, wire in _fields(data):
         field = MESSAGES[message].get(number, "")
         name, kind = (field, "text") if isinstance(field, str) else field

@@ -4,11 +4,11 @@ Called by the API server for every failed request and by watches for the error e
 k8s.io/apimachinery pkg/api/errors and metav1.Status.
 """
 
-from typing import Any
-
 from pdk.base import errors
 from pdk.kubernetes.errors import Details, ObjectError
+from pdk.kubernetes.kinds.json_object import JsonObject
 
+# HTTP code of each Kubernetes reason.
 CODES = {
     "AlreadyExists": 409,
     "BadRequest": 400,
@@ -27,8 +27,8 @@ CODES = {
     "Unauthorized": 401,
     "UnsupportedMediaType": 415,
 }
-"""HTTP code of each Kubernetes reason."""
 
+# Kubernetes reason of each error category, for errors that carry none of their own.
 REASONS: tuple[tuple[type[errors.PdkError], str], ...] = (
     (errors.NotFound, "NotFound"),
     (errors.AlreadyExists, "AlreadyExists"),
@@ -40,7 +40,6 @@ REASONS: tuple[tuple[type[errors.PdkError], str], ...] = (
     (errors.Unavailable, "ServiceUnavailable"),
     (errors.Unimplemented, "NotImplemented"),
 )
-"""Kubernetes reason of each error category, for errors that carry none of their own."""
 
 
 def reason_of(error: errors.PdkError) -> str:
@@ -50,16 +49,16 @@ def reason_of(error: errors.PdkError) -> str:
     return next((reason for category, reason in REASONS if isinstance(error, category)), "InternalError")
 
 
-def failure(error: errors.PdkError) -> dict[str, Any]:
+def failure(error: errors.PdkError) -> JsonObject:
     """Return the Status object of an error."""
     reason = reason_of(error)
     details = _details(error.details) if isinstance(error, ObjectError) else {}
     return failure_status(str(error), reason, details)
 
 
-def failure_status(message: str, reason: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
+def failure_status(message: str, reason: str, details: JsonObject | None = None) -> JsonObject:
     """Return a Status object for a failure with one of the reasons of `CODES`."""
-    status: dict[str, Any] = {
+    status: JsonObject = {
         "kind": "Status",
         "apiVersion": "v1",
         "metadata": {},
@@ -72,7 +71,7 @@ def failure_status(message: str, reason: str, details: dict[str, Any] | None = N
     return status | {"code": CODES[reason]}
 
 
-def success(name: str, group: str, plural: str, uid: str) -> dict[str, Any]:
+def success(name: str, group: str, plural: str, uid: str) -> JsonObject:
     """Return the Status a deletion that removed the object answers with."""
     details = {"name": name, "group": group, "kind": plural, "uid": uid}
     return {
@@ -84,8 +83,8 @@ def success(name: str, group: str, plural: str, uid: str) -> dict[str, Any]:
     }
 
 
-def _details(details: Details) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def _details(details: Details) -> JsonObject:
+    shown: JsonObject = {
         field: getattr(details, field) for field in ("name", "group", "kind", "uid") if getattr(details, field)
     }
     if details.causes:

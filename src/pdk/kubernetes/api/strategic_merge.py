@@ -8,9 +8,8 @@ import copy
 from typing import Any
 
 from pdk.kubernetes.errors import BadRequest
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.schemas import MERGE_KEYS
-
-JsonObject = dict[str, Any]
 
 ORDER = "$setElementOrder/"
 DELETE_ITEMS = "$deleteFromPrimitiveList/"
@@ -19,7 +18,7 @@ DIRECTIVE = "$patch"
 
 
 def strategic_merge(kind: str, target: JsonObject, patch: JsonObject) -> JsonObject:
-    """Return `target`, an object of a built-in `kind`, with the patch applied; raise BadRequest when it makes no sense."""
+    """Return an object of a built-in `kind` with the patch applied. Raises BadRequest when it makes no sense."""
     own = {field.removeprefix(f"{kind}."): key for field, key in MERGE_KEYS.items()}
     return _merge_object(own, copy.deepcopy(target), patch)
 

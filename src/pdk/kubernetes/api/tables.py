@@ -5,14 +5,12 @@ Mirrors kube-apiserver's content negotiation and metav1.Table.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from pdk.base.errors import PdkError
 from pdk.kubernetes.errors import Details, ObjectError
 from pdk.kubernetes.kinds.columns import Column
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource
-
-JsonObject = dict[str, Any]
 
 WHOLE, TABLE, METADATA = "", "Table", "PartialObjectMetadata"
 
@@ -31,12 +29,12 @@ class View:
     """A form of objects: WHOLE, TABLE or METADATA, and what rows of a table carry."""
 
     form: str = WHOLE
+    # `None`, `Metadata` or `Object`.
     include_object: str = "Metadata"
-    """`None`, `Metadata` or `Object`."""
 
 
 def negotiate(accept: str, include_object: str = "") -> View:
-    """Return the first form of an Accept header this server has; raise NotAcceptable when there is none."""
+    """Return the first form of an Accept header this server has. Raises NotAcceptable when there is none."""
     for entry in accept.split(","):
         media_type, *parameters = (part.strip() for part in entry.split(";"))
         wanted = dict(parameter.partition("=")[::2] for parameter in parameters)

@@ -1,7 +1,7 @@
 """Hands every change of the object store to the watches that are open, reading each from the database once.
 
-One thread waits for the store's signal and reads the new rows; the event loop puts them into the queue of each watch they
-concern. A watch that cannot keep up is told to list again, so no client can make the server hold its backlog.
+One thread waits for the store's signal and reads the new rows; the event loop puts them into the queue of each watch
+they concern. A watch that cannot keep up is told to list again, so no client can make the server hold its backlog.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from pdk.kubernetes.store.objects import ObjectStore, WatchEvent
 
 logger = logging.getLogger(__name__)
 
+# Changes a watch may be behind before it has to list again.
 QUEUE_LIMIT = 2000
-"""Changes a watch may be behind before it has to list again."""
+# Watches open at one time.
 WATCH_LIMIT = 1000
-"""Watches open at one time."""
 IDLE_SECONDS = 5.0
 
 
@@ -37,8 +37,8 @@ class Subscription:
     def __init__(self, resource: str, namespace: str) -> None:
         self.resource = resource
         self.namespace = namespace
+        # None: nothing more comes; list again or reconnect.
         self.queue: asyncio.Queue[Change | None] = asyncio.Queue()
-        """None: nothing more comes; list again or reconnect."""
         self.overflowed = False
 
     def wants(self, event: WatchEvent) -> bool:
@@ -69,8 +69,8 @@ class WatchHub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.stopping = threading.Event()
         self._thread = threading.Thread(target=self._read_changes, name="watch-hub", daemon=True)
+        # Every change up to this resourceVersion has been queued.
         self.revision = 0
-        """Every change up to this resourceVersion has been queued."""
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start reading changes for watches on `loop`."""
@@ -88,11 +88,6 @@ class WatchHub:
     def join(self) -> None:
         """Wait for the reading thread to end."""
         self._thread.join(IDLE_SECONDS + 1)
-
-    @property
-    def open_watches(self) -> int:
-        """The number of watches at the moment."""
-        return len(self._subscriptions)
 
     def check_room(self) -> None:
         """Raise TooManyRequests when no further watch may be opened."""

@@ -1,34 +1,31 @@
 """Watches: a stream of JSON events from a resourceVersion on, with selectors, Tables, bookmarks and a deadline.
 
-Called by the router for `?watch=true`. Mirrors kube-apiserver's watch handler and watch cache: without a resourceVersion
-(or with 0) the present objects come first as ADDED; one too old gets a single ERROR event with a 410 Status.
+Mirrors kube-apiserver's watch handler and watch cache: without a resourceVersion (or with 0) the present objects come
+first as ADDED; one too old gets a single ERROR event with a 410 Status.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any
 
-from pdk.kubernetes.api.http import Request, encode, stream_response
+from pdk.kubernetes.api.http import Request, Stream, encode
 from pdk.kubernetes.api.objects import ObjectHandlers
-from pdk.kubernetes.api.routes import Target
+from pdk.kubernetes.api.routes import Route
 from pdk.kubernetes.api.status import failure
 from pdk.kubernetes.api.tables import METADATA, TABLE, View, show, show_list
 from pdk.kubernetes.api.watch_hub import Change, Subscription, WatchHub
 from pdk.kubernetes.errors import BadRequest, Expired, ObjectError
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.objects import ObjectStore, WatchEvent
+from pdk.kubernetes.store.rows import EventType
 from pdk.kubernetes.store.selectors import Match, compile_selectors
-from pdk.web.answers import Stream
-from pdk.web.routing import route
 
-JsonObject = dict[str, Any]
-
+# How long a watch lasts when the client does not say.
 DEFAULT_SECONDS = 3600
-"""How long a watch lasts when the client does not say."""
 BOOKMARK_SECONDS = 30.0
+# Changes read from the history at a time.
 PAGE = 1000
-"""Changes read from the history at a time."""
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -36,17 +33,17 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 class Watch:
     """What one client watches, and how it wants to see it."""
 
-    target: Target
+    route: Route
     view: View
     matches: Match | None
+    # 0: from now, after the objects of now.
     revision: int
-    """0: from now, after the objects of now."""
     seconds: float
     bookmarks: bool
+    # The client asked for the objects of now and for a bookmark after the last of them (streaming list).
     initial_events: bool
-    """The client asked for the objects of now and for a bookmark after the last of them (streaming list)."""
+    # What the encoding of an event depends on besides the event.
     selection: object
-    """What the encoding of an event depends on besides the event."""
 
 
 class Watches:
@@ -56,37 +53,35 @@ class Watches:
         self._store = store
         self._hub = hub
 
-    @route("WATCH", "{collection}")
-    @route("WATCH", "{collection}/{name}")
-    def watch(self, target: Target, request: Request) -> Stream:
-        """Answer a stream of events; raise BadRequest, TooManyRequests before it starts."""
+    def watch(self, route: Route, request: Request) -> Stream:
+        """Answer a stream of events. Raises BadRequest, TooManyRequests before it starts."""
         self._hub.check_room()
         labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
-        if target.name:
-            fields = f"metadata.name={target.name}"
+        if route.name:
+            fields = f"metadata.name={route.name}"
         view = ObjectHandlers.view(request)
         seconds = request.number("timeoutSeconds")
         watch = Watch(
-            target=target,
+            route=route,
             view=view,
-            matches=compile_selectors(target.resource, labels, fields),
+            matches=compile_selectors(route.resource, labels, fields),
             revision=_revision(request.query.get("resourceVersion", "")),
             seconds=DEFAULT_SECONDS if seconds is None or seconds <= 0 else seconds,
             bookmarks=request.flag("allowWatchBookmarks"),
             initial_events=request.flag("sendInitialEvents"),
-            selection=(target.resource, view, labels, fields),
+            selection=(route.resource, view, labels, fields),
         )
-        return stream_response(self._events(watch))
+        return Stream(self._events(watch))
 
     async def _events(self, watch: Watch) -> AsyncGenerator[bytes, None]:
         deadline = time.monotonic() + watch.seconds
-        with self._hub.subscribe(watch.target.resource.stored, watch.target.namespace) as subscription:
+        with self._hub.subscribe(watch.route.resource.stored, watch.route.namespace) as subscription:
             try:
                 revision = watch.revision
                 if not revision or watch.initial_events:
                     objects, revision = await asyncio.to_thread(self._present, watch)
                     for obj in objects:
-                        yield self._encode(watch, "ADDED", obj)
+                        yield self._encode(watch, EventType.ADDED, obj)
                     if watch.initial_events:
                         yield self._bookmark(watch, revision, initial=True)
                 while backlog := await asyncio.to_thread(self._backlog, watch, revision):
@@ -96,19 +91,19 @@ class Watches:
                 async for line in self._live(watch, subscription, revision, deadline):
                     yield line
             except ObjectError as error:
-                yield encode({"type": "ERROR", "object": failure(error)}) + b"\n"
+                yield encode({"type": EventType.ERROR, "object": failure(error)}) + b"\n"
 
     def _present(self, watch: Watch) -> tuple[list[JsonObject], int]:
-        objects, revision = self._store.list(watch.target.resource.stored, watch.target.namespace or None)
+        objects, revision = self._store.list(watch.route.resource.stored, watch.route.namespace or None)
         return [obj for obj in objects if watch.matches is None or watch.matches(obj)], revision
 
     def _backlog(self, watch: Watch, revision: int) -> list[WatchEvent]:
-        return self._store.changes_since(revision, watch.target.resource.stored, watch.target.namespace or None, PAGE)
+        return self._store.changes_since(revision, watch.route.resource.stored, watch.route.namespace or None, PAGE)
 
     async def _live(
         self, watch: Watch, subscription: Subscription, revision: int, deadline: float
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the changes after `revision` as they come, until the deadline; raise Expired when some were missed."""
+        """Yield the changes after `revision` as they come, until the deadline. Raises Expired when some were missed."""
         while (left := deadline - time.monotonic()) > 0:
             try:
                 change = await asyncio.wait_for(subscription.queue.get(), min(left, BOOKMARK_SECONDS))
@@ -136,32 +131,32 @@ class Watches:
         if matches is None:
             return self._encode(watch, event.type, event.object)
         now = matches(event.object)
-        if event.type != "MODIFIED" or event.previous is None:
+        if event.type != EventType.MODIFIED or event.previous is None:
             return self._encode(watch, event.type, event.object) if now else b""
         before = matches(event.previous)
         if now:
-            return self._encode(watch, "MODIFIED" if before else "ADDED", event.object)
+            return self._encode(watch, EventType.MODIFIED if before else EventType.ADDED, event.object)
         if before:
             # It left the selection: to this client it is gone, and looks as it did when it was last in it.
             metadata = event.previous["metadata"] | {"resourceVersion": str(event.revision)}
-            return self._encode(watch, "DELETED", event.previous | {"metadata": metadata})
+            return self._encode(watch, EventType.DELETED, event.previous | {"metadata": metadata})
         return b""
 
-    def _encode(self, watch: Watch, event_type: str, obj: JsonObject) -> bytes:
-        return encode({"type": event_type, "object": show(watch.view, watch.target.resource, obj)}) + b"\n"
+    def _encode(self, watch: Watch, event_type: EventType, obj: JsonObject) -> bytes:
+        return encode({"type": event_type, "object": show(watch.view, watch.route.resource, obj)}) + b"\n"
 
     def _bookmark(self, watch: Watch, revision: int, initial: bool = False) -> bytes:
         metadata: JsonObject = {"resourceVersion": str(revision)}
         if initial:
             metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
-        resource = watch.target.resource
+        resource = watch.route.resource
         if watch.view.form == TABLE:
             obj = show_list(watch.view, resource, [], revision) | {"metadata": metadata}
         elif watch.view.form == METADATA:
             obj = {"kind": METADATA, "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
         else:
             obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
-        return encode({"type": "BOOKMARK", "object": obj}) + b"\n"
+        return encode({"type": EventType.BOOKMARK, "object": obj}) + b"\n"
 
 
 def _revision(text: str) -> int:

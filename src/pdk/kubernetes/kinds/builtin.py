@@ -1,10 +1,9 @@
 """The kinds of Kubernetes itself that a server of this house keeps, in the order of discovery."""
 
-from typing import Any
-
 from pdk.kubernetes.kinds.columns import AGE, NAME, Column, at, count
 from pdk.kubernetes.kinds.data import CONFIG_MAP, SECRET
 from pdk.kubernetes.kinds.events import EVENT, EVENT_V1
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.names import label_problem
 from pdk.kubernetes.kinds.pods import POD
 from pdk.kubernetes.kinds.resource import READ_ONLY, Resource
@@ -12,7 +11,7 @@ from pdk.kubernetes.kinds.schemas import any_object, boolean, merged_list
 from pdk.kubernetes.kinds.workloads import DEPLOYMENT, SERVICE
 
 
-def _settle_namespace(namespace: dict[str, Any]) -> None:
+def _settle_namespace(namespace: JsonObject) -> None:
     labels = namespace["metadata"].setdefault("labels", {})
     labels.setdefault("kubernetes.io/metadata.name", namespace["metadata"].get("name", ""))
     namespace.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])

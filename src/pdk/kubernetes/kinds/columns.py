@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdk.base import clock
-
-JsonObject = dict[str, Any]
+from pdk.kubernetes.kinds.json_object import JsonObject
 
 
 @dataclass(frozen=True)

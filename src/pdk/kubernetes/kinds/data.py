@@ -10,11 +10,10 @@ from typing import Any
 
 from pdk.kubernetes.errors import BadRequest, Cause, ObjectInvalid
 from pdk.kubernetes.kinds.columns import AGE, NAME, Column, count
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.names import invalid
 from pdk.kubernetes.kinds.resource import Resource
 from pdk.kubernetes.kinds.schemas import boolean, string, string_map
-
-JsonObject = dict[str, Any]
 
 SECRET_LIMIT = 1024 * 1024
 

@@ -4,12 +4,10 @@ kubectl reads core Events; some dashboards and clients read the newer ones.
 """
 
 from dataclasses import replace
-from typing import Any
 
 from pdk.kubernetes.kinds.columns import Column, age, at
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import READ_ONLY, Resource
-
-JsonObject = dict[str, Any]
 
 _RENAMED = {
     "involvedObject": "regarding",

@@ -3,12 +3,9 @@
 Mirrors printPod of kube-apiserver (pkg/printers/internalversion).
 """
 
-from typing import Any
-
 from pdk.kubernetes.kinds.columns import AGE, NAME, Column, at, or_none
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import NO_CREATE, Resource
-
-JsonObject = dict[str, Any]
 
 
 def _containers(pod: JsonObject, field: str) -> list[JsonObject]:

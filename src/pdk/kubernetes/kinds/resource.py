@@ -8,14 +8,12 @@ kubectl and in error texts.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pdk.kubernetes.errors import Cause, PathNotFound
 from pdk.kubernetes.kinds.columns import AGE, NAME, Column
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.names import subdomain_problem
 from pdk.kubernetes.kinds.schemas import Schema, any_object, kind_schema
-
-JsonObject = dict[str, Any]
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 # For what only controllers make: there is no kubelet here, a pod somebody posts would never run.
@@ -130,7 +128,7 @@ class Resources:
         return (resource for resource in self._by_key.values() if not resource.view_of)
 
     def __getitem__(self, key: str) -> Resource:
-        """Return the resource `plural[.group]`; raise PathNotFound when it is not served."""
+        """Return the resource `plural[.group]`. Raises PathNotFound when it is not served."""
         try:
             return self._by_key[key]
         except KeyError:

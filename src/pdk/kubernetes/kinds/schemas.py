@@ -5,9 +5,10 @@ that takes any field.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-Schema = dict[str, Any]
+from pdk.kubernetes.kinds.json_object import JsonObject
+
+Schema = JsonObject
 
 # The lists a strategic merge patch merges, by field name, with the field that tells their items apart; items of those
 # without one are plain values, which merge as sets. Every other list is replaced. Go's structs carry these as tags.

@@ -1,13 +1,11 @@
 """Deployments and Services: what the API knows of them, and their columns."""
 
 from collections.abc import Callable
-from typing import Any
 
 from pdk.kubernetes.kinds.columns import AGE, NAME, Column, at, number, or_none, selector
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.names import label_1035_problem
 from pdk.kubernetes.kinds.resource import NO_CREATE, Resource
-
-JsonObject = dict[str, Any]
 
 
 def _external_ip(service: JsonObject) -> str:

@@ -1,13 +1,12 @@
 """The CustomResourceDefinitions of the custom kinds a server was composed with, so that clients find them.
 
-Installed by the composition root on every start. Its schemas are minimal ones, as projects that generate large CRDs ship
-them as well.
+Installed by the composition root on every start. Their schemas are minimal ones, as many large projects ship them.
 """
 
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource
 from pdk.kubernetes.store.metadata import timestamp
 from pdk.kubernetes.store.objects import ObjectStore
-from pdk.kubernetes.store.rows import JsonObject
 
 DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 

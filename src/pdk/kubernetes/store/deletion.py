@@ -1,17 +1,18 @@
 """What deleting an object sets off: finalizers, garbage collection through ownerReferences, emptying of namespaces.
 
-Called by `objects.py` inside its transactions, so a deletion and everything it causes is one change on disk. Mirrors the
-garbage collector and the namespace controller of kube-controller-manager, which do the same in the background.
+Called by `objects.py` inside its transactions, so a deletion and everything it causes is one change on disk. Mirrors
+the garbage collector and the namespace controller of kube-controller-manager, which do the same in the background.
 """
 
 import sqlite3
+from enum import StrEnum
 
-from pdk.kubernetes.errors import BadRequest, ObjectForbidden
+from pdk.kubernetes.errors import ObjectForbidden
+from pdk.kubernetes.kinds.json_object import JsonObject, Uid
 from pdk.kubernetes.kinds.resource import Resources
 from pdk.kubernetes.store.metadata import timestamp
 from pdk.kubernetes.store.rows import (
     Journal,
-    JsonObject,
     dependents_of,
     namespace_content,
     select,
@@ -20,8 +21,15 @@ from pdk.kubernetes.store.rows import (
 )
 
 FOREGROUND = "foregroundDeletion"
-PROPAGATIONS = ("Background", "Foreground", "Orphan")
 PROTECTED_NAMESPACES = frozenset({"default", "kube-system"})
+
+
+class Propagation(StrEnum):
+    """What becomes of the dependents of a deleted object: deleted afterwards, before it, or left alone."""
+
+    BACKGROUND = "Background"
+    FOREGROUND = "Foreground"
+    ORPHAN = "Orphan"
 
 
 class Deletion:
@@ -31,20 +39,18 @@ class Deletion:
         self._journal = journal
         self._resources = resources
 
-    def delete(self, conn: sqlite3.Connection, key: str, obj: JsonObject, propagation: str) -> JsonObject:
-        """Delete `obj`, or mark it and leave it to its finalizers; return it as it is afterwards.
+    def delete(self, conn: sqlite3.Connection, key: str, obj: JsonObject, propagation: Propagation) -> JsonObject:
+        """Delete `obj`, or mark it and leave it to its finalizers. Return it as it is afterwards.
 
-        Raises BadRequest for an unknown propagation policy, ObjectForbidden for a namespace that has to stay.
+        Raises ObjectForbidden for a namespace that has to stay.
         """
-        if propagation not in PROPAGATIONS:
-            raise BadRequest(f'invalid propagationPolicy "{propagation}": must be one of {", ".join(PROPAGATIONS)}')
         if obj["metadata"].get("deletionTimestamp"):
             return obj
         if key == "namespaces":
             return self._delete_namespace(conn, obj)
-        if propagation == "Orphan":
+        if propagation is Propagation.ORPHAN:
             self._orphan_dependents(conn, obj)
-        elif propagation == "Foreground" and dependents_of(conn, obj["metadata"]["uid"]):
+        elif propagation is Propagation.FOREGROUND and dependents_of(conn, obj["metadata"]["uid"]):
             return self._delete_in_foreground(conn, key, obj)
         if obj["metadata"].get("finalizers"):
             return self._mark(conn, key, obj)
@@ -60,9 +66,9 @@ class Deletion:
     def collect(self, conn: sqlite3.Connection, key: str, dependent: JsonObject) -> None:
         """Delete a dependent whose owners are all gone; of one that has others left, drop the dead references."""
         references = dependent["metadata"].get("ownerReferences", [])
-        alive = [reference for reference in references if uid_exists(conn, str(reference.get("uid")))]
+        alive = [reference for reference in references if uid_exists(conn, Uid(str(reference.get("uid"))))]
         if not alive:
-            self.delete(conn, key, dependent, "Background")
+            self.delete(conn, key, dependent, Propagation.BACKGROUND)
         elif len(alive) < len(references):
             metadata = dependent["metadata"] | {"ownerReferences": alive}
             self._journal.put(conn, key, dependent | {"metadata": metadata}, dependent)
@@ -89,7 +95,7 @@ class Deletion:
     def _delete_in_foreground(self, conn: sqlite3.Connection, key: str, obj: JsonObject) -> JsonObject:
         marked = self._mark(conn, key, obj, FOREGROUND)
         for dependent_key, dependent in select_uids(conn, dependents_of(conn, obj["metadata"]["uid"])):
-            self.delete(conn, dependent_key, dependent, "Foreground")
+            self.delete(conn, dependent_key, dependent, Propagation.FOREGROUND)
         return select(conn, key, obj["metadata"].get("namespace", ""), obj["metadata"]["name"]) or marked
 
     def release(self, conn: sqlite3.Connection, key: str, owner: JsonObject) -> None:
@@ -133,7 +139,7 @@ class Deletion:
         marked = namespace | {"metadata": metadata, "status": {"phase": "Terminating"}}
         marked = self._journal.put(conn, "namespaces", marked, namespace)
         for key, obj in select_uids(conn, namespace_content(conn, name)):
-            self.delete(conn, key, obj, "Background")
+            self.delete(conn, key, obj, Propagation.BACKGROUND)
         self._settle_namespace(conn, name)
         return marked
 

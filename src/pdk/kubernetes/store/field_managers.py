@@ -10,20 +10,20 @@ from collections.abc import Callable
 from typing import Any
 
 from pdk.kubernetes.errors import FieldManagerConflict
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.metadata import timestamp
-from pdk.kubernetes.store.rows import JsonObject
 
 Path = tuple[str, ...]
 
+# The maps whose keys are fields of their own.
 MAPS = (("metadata", "labels"), ("metadata", "annotations"), ("data",), ("binaryData",))
-"""The maps whose keys are fields of their own."""
 METADATA_FIELDS = ("finalizers", "ownerReferences")
 NOT_FIELDS = ("apiVersion", "kind", "metadata", "status")
 _MISSING = object()
 
 
 def track(old: JsonObject, new: JsonObject, manager: str) -> JsonObject:
-    """Return `new` with the fields that differ from `old` given to `manager` (operation Update) and taken from others."""
+    """Return `new` with the fields that differ from `old` given to `manager` (operation Update), taken from others."""
     before, after = _fields(old), _fields(new)
     changed = {path for path in before.keys() | after.keys() if before.get(path, _MISSING) != after.get(path, _MISSING)}
     if not changed:

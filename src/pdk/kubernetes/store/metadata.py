@@ -13,12 +13,12 @@ from typing import Any
 from pdk.base import clock
 from pdk.base.ids import new_uuid
 from pdk.kubernetes.errors import BadRequest, Cause, ObjectConflict, ObjectInvalid
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.names import annotation_causes, invalid, label_causes, required
 from pdk.kubernetes.kinds.resource import Resource
-from pdk.kubernetes.store.rows import JsonObject
 
+# The alphabet of generated name suffixes: no vowels, so no words.
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-"""The alphabet of generated name suffixes: no vowels, so no words."""
 SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
 
 
@@ -58,7 +58,7 @@ def _unreadable(resource: Resource, field: str, wanted: str, value: Any) -> BadR
 
 
 def prepare_create(resource: Resource, obj: JsonObject, keep_status: bool) -> JsonObject:
-    """Return a copy of `obj` with the metadata the server gives a new object; raise ObjectInvalid or BadRequest."""
+    """Return a copy of `obj` with the metadata the server gives a new object. Raises ObjectInvalid or BadRequest."""
     check_shape(resource, obj)
     created = {"apiVersion": resource.api_version, "kind": resource.kind, **copy.deepcopy(obj)}
     metadata = _compact({k: v for k, v in created["metadata"].items() if k not in (*SERVER_OWNED, "resourceVersion")})
@@ -79,7 +79,7 @@ def prepare_create(resource: Resource, obj: JsonObject, keep_status: bool) -> Js
 
 
 def prepare_update(resource: Resource, old: JsonObject, new: JsonObject) -> JsonObject:
-    """Return `new` with what only the server sets taken from `old`; raise ObjectInvalid, BadRequest, ObjectConflict.
+    """Return `new` with what only the server sets taken from `old`. Raises ObjectInvalid, BadRequest, ObjectConflict.
 
     A missing or equal resourceVersion passes (the caller decides whether it may be missing); generation goes up by one
     when anything outside metadata and status differs.

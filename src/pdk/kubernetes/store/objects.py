@@ -23,24 +23,26 @@ from pdk.kubernetes.errors import (
     ObjectNotFound,
 )
 from pdk.kubernetes.kinds.builtin import BUILT_IN, NAMESPACE, SERVICE_ACCOUNT
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.names import invalid
 from pdk.kubernetes.kinds.resource import Resource, Resources
 from pdk.kubernetes.store import rows
-from pdk.kubernetes.store.deletion import FOREGROUND, Deletion
+from pdk.kubernetes.store.deletion import FOREGROUND, Deletion, Propagation
 from pdk.kubernetes.store.field_managers import track
 from pdk.kubernetes.store.metadata import check_shape, check_version, prepare_create, prepare_update, same
-from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS, Journal, JsonObject, WatchEvent
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS, Journal, WatchEvent
 from pdk.kubernetes.store.selectors import compile_selectors
 from pdk.reconcile.changes import Changes
 
-__all__ = ["OBJECT_MIGRATIONS", "JsonObject", "ObjectStore", "Preconditions", "WatchEvent"]
+__all__ = ["OBJECT_MIGRATIONS", "ObjectStore", "Preconditions", "WatchEvent"]
 
+# `list` is a method of the store.
 Objects = list[JsonObject]
 Events = list[WatchEvent]
 
 HISTORY_ROWS = 4096
+# How long Events are kept, as kube-apiserver's --event-ttl.
 EVENT_LIFETIME = datetime.timedelta(hours=1)
-"""How long Events are kept, as kube-apiserver's --event-ttl."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class ObjectStore:
         resources: Resources | None = None,
         history_rows: int = HISTORY_ROWS,
     ) -> None:
-        """Use a database opened with OBJECT_MIGRATIONS; `changes` is notified after every commit that changed something."""
+        """Use a database opened with OBJECT_MIGRATIONS; `changes` is notified after every commit."""
         self._db = db
         self.changes = changes
         self.resources = resources or Resources(BUILT_IN)
@@ -82,7 +84,7 @@ class ObjectStore:
     # ---------------------------------------------------------------- reading
 
     def get(self, resource: str, namespace: str, name: str) -> JsonObject:
-        """Return one object; raise ObjectNotFound."""
+        """Return one object. Raises ObjectNotFound."""
         known = self.resources[resource]
         with self._db.read() as conn:
             return self._get(conn, known, namespace, name)
@@ -132,11 +134,13 @@ class ObjectStore:
     def create(
         self, resource: str, obj: JsonObject, dry_run: bool = False, keep_status: bool = False, manager: str = ""
     ) -> JsonObject:
-        """Create an object in the namespace its metadata names; return it as stored.
+        """Create an object in the namespace its metadata names. Return it as stored.
 
         `status` is dropped where the resource has a status subresource, unless `keep_status`. `manager`, when given, is
-        recorded as the owner of the fields. Raises ObjectExists,
-        ObjectNotFound for a missing namespace, ObjectForbidden for one that is being deleted, ObjectInvalid, BadRequest.
+        recorded as the owner of the fields.
+
+        Raises ObjectExists, ObjectNotFound for a missing namespace, ObjectForbidden for one that is being deleted,
+        ObjectInvalid, BadRequest.
         """
         known = self.resources[resource]
         created = prepare_create(known, obj, keep_status)
@@ -154,22 +158,6 @@ class ObjectStore:
                 self._add_default_service_account(conn, metadata["name"])
             return created
 
-    def update(self, resource: str, obj: JsonObject, dry_run: bool = False, manager: str = "") -> JsonObject:
-        """Replace an object, except its status where that is a subresource; return it as stored.
-
-        A change of nothing keeps the resourceVersion. Raises ObjectNotFound, ObjectConflict when the resourceVersion is
-        not the stored one, ObjectInvalid (also when a custom resource comes without a resourceVersion), BadRequest.
-        """
-        known = self.resources[resource]
-        check_shape(known, obj)
-        return self._change(known, obj["metadata"], lambda old: self._new_main(known, old, obj, manager), dry_run)
-
-    def update_status(self, resource: str, obj: JsonObject, dry_run: bool = False) -> JsonObject:
-        """Replace the status of an object and nothing else; return it as stored. Raises as `update`."""
-        known = self.resources[resource]
-        check_shape(known, obj)
-        return self._change(known, obj["metadata"], lambda old: self._new_status(known, old, obj), dry_run)
-
     def edit(
         self,
         resource: str,
@@ -180,21 +168,27 @@ class ObjectStore:
         dry_run: bool = False,
         manager: str = "",
     ) -> JsonObject:
-        """Read, let `change` return the new object, write, all in one transaction; return it as stored.
+        """Read, let `change` return the new object, write, all in one transaction. Return it as stored.
 
-        `change` gets a copy it may alter. With `status` only the status is written, otherwise all but the status.
-        Raises as `update`, and whatever `change` raises.
+        `change` gets a copy it may alter. With `status` only the status is written, otherwise all but the status where
+        that is a subresource. A change of nothing keeps the resourceVersion. `manager`, when given, is recorded as the
+        owner of the fields.
+
+        Raises ObjectNotFound, ObjectConflict when the new object's resourceVersion is not the stored one, ObjectInvalid
+        (also when a custom resource comes without a resourceVersion), BadRequest, and whatever `change` raises.
         """
         known = self.resources[resource]
-
-        def new(old: JsonObject) -> JsonObject:
+        with self.transaction() as conn:
+            old = self._get(conn, known, namespace, name)
             changed = change(copy.deepcopy(old))
             check_shape(known, changed)
-            if status:
-                return self._new_status(known, old, changed)
-            return self._new_main(known, old, changed, manager)
+            new = self._new_status(known, old, changed) if status else self._new_main(known, old, changed, manager)
+            return new if dry_run else self._store(conn, known, old, new)
 
-        return self._change(known, {"namespace": namespace, "name": name}, new, dry_run)
+    def update_status(self, resource: str, obj: JsonObject) -> JsonObject:
+        """Replace the status of an object and nothing else. Return it as stored. Raises as `edit`."""
+        metadata = obj["metadata"]
+        return self.edit(resource, metadata.get("namespace", ""), metadata["name"], lambda _old: obj, status=True)
 
     def apply_owned(self, resource: str, obj: JsonObject) -> JsonObject:
         """Create an object the caller owns, or make the stored one equal to it, status included; return it as stored.
@@ -225,14 +219,15 @@ class ObjectStore:
         namespace: str,
         name: str,
         preconditions: Preconditions | None = None,
-        propagation: str = "Background",
+        propagation: Propagation = Propagation.BACKGROUND,
         dry_run: bool = False,
     ) -> JsonObject:
         """Delete an object and what it owns; return it as it was last seen.
 
         It is gone unless the returned metadata has finalizers: then it is marked with a deletionTimestamp and goes when
-        the last finalizer is taken off. Raises ObjectNotFound, ObjectConflict for a precondition, BadRequest for an
-        unknown propagation (Background, Foreground, Orphan), ObjectForbidden for a protected namespace.
+        the last finalizer is taken off.
+
+        Raises ObjectNotFound, ObjectConflict for a precondition, ObjectForbidden for a protected namespace.
         """
         known = self.resources[resource]
         wanted = preconditions or Preconditions()
@@ -266,14 +261,6 @@ class ObjectStore:
         if obj is None:
             raise ObjectNotFound(known.key, name)
         return obj
-
-    def _change(
-        self, known: Resource, metadata: JsonObject, build: Callable[[JsonObject], JsonObject], dry_run: bool
-    ) -> JsonObject:
-        with self.transaction() as conn:
-            old = self._get(conn, known, metadata.get("namespace") or "", metadata.get("name") or "")
-            new = build(old)
-            return new if dry_run else self._store(conn, known, old, new)
 
     def _store(self, conn: sqlite3.Connection, known: Resource, old: JsonObject, new: JsonObject) -> JsonObject:
         if same(old, new):

@@ -19,8 +19,8 @@ from pdk.kubernetes.errors import BadRequest
 from pdk.kubernetes.kinds.names import is_label, is_subdomain
 
 CHUNK = 64 * 1024
+# A file that grows past this is started anew; the old one is kept as the `.1` file and still read.
 MAX_BYTES = 16 * 1024 * 1024
-"""A file that grows past this is started anew; the old one is kept as the `.1` file and still read."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class LogOptions:
 
     tail_lines: int | None = None
     since_seconds: float | None = None
+    # RFC 3339.
     since_time: str | None = None
-    """RFC 3339."""
     timestamps: bool = False
     limit_bytes: int | None = None
     previous: bool = False
@@ -44,7 +44,7 @@ class PodLogs:
         self._lock = threading.Lock()
 
     def path(self, namespace: str, pod: str, container: str, previous: bool = False) -> Path:
-        """Return the file of a container; its folder exists afterwards. Raise BadRequest for a name that is not one."""
+        """Return the file of a container, its folder made. Raises BadRequest for a name that is not one."""
         if not (is_label(namespace) and is_subdomain(pod) and is_label(container)):
             raise BadRequest(f"invalid name of a container log: {namespace}/{pod}/{container}")
         folder = self._root / namespace / pod
@@ -78,10 +78,6 @@ class PodLogs:
             for file in folder.iterdir():
                 file.unlink()
             folder.rmdir()
-
-    def read(self, namespace: str, pod: str, container: str, options: LogOptions) -> Iterator[bytes]:
-        """Yield the lines `options` ask for, each with its end of line; nothing when nothing was written yet."""
-        return LogReader(self.path(namespace, pod, container, options.previous), options).read_new()
 
     def follow(self, namespace: str, pod: str, container: str, options: LogOptions) -> "LogReader":
         """Return a reader whose `read_new` yields what `options` ask for first, then what was appended since."""
@@ -166,7 +162,7 @@ class LogReader:
                 yield line + b"\n"
 
     def _was_replaced(self, file: BinaryIO) -> bool:
-        """Tell whether the path names a newer file than the open one (it grew too large, or the container restarted)."""
+        """Tell whether the path names a newer file than the open one (too large, or restarted)."""
         return self._path.exists() and os.fstat(file.fileno()).st_ino != self._path.stat().st_ino
 
 

@@ -4,15 +4,14 @@ Used by `objects.py` and `deletion.py` only, always inside a transaction or a re
 text; the history keeps the last `HISTORY_ROWS` changes, as etcd keeps revisions until they are compacted.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
 
 from pdk.db.database import Migration
-
-JsonObject = dict[str, Any]
+from pdk.db.rows import fetch, fetch_one, insert, to_json, upsert
+from pdk.kubernetes.kinds.json_object import JsonObject, Uid
 
 OBJECT_MIGRATIONS: tuple[Migration, ...] = (
     (
@@ -41,29 +40,46 @@ OBJECT_MIGRATIONS: tuple[Migration, ...] = (
             body TEXT NOT NULL,
             previous TEXT
         );
-        CREATE TABLE revision (one INTEGER PRIMARY KEY CHECK (one = 1), head INTEGER NOT NULL, compacted INTEGER NOT NULL);
+        CREATE TABLE revision (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            head INTEGER NOT NULL,
+            compacted INTEGER NOT NULL
+        );
         INSERT INTO revision VALUES (1, 0, 0);
         """,
     ),
 )
 
 
+class EventType(StrEnum):
+    """What a watch says happened; the last two only ever stand in a stream."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+    ERROR = "ERROR"
+
+
 @dataclass(frozen=True)
 class WatchEvent:
-    """One change: `type` is ADDED, MODIFIED or DELETED, `revision` its resourceVersion."""
+    """One change under its resourceVersion (`revision`).
 
-    type: str
+    `previous` is the object before a MODIFIED, so that a selector can tell that it left or entered the selection.
+    """
+
+    type: EventType
     revision: int
     resource: str
     namespace: str
     object: JsonObject
     previous: JsonObject | None
-    """The object before a MODIFIED, so that a selector can tell that it left or entered the selection."""
 
 
-def dumps(obj: JsonObject) -> str:
-    """Return compact JSON text."""
-    return json.dumps(obj, separators=(",", ":"), ensure_ascii=False)
+@dataclass(frozen=True)
+class _Row:
+    resource: str
+    body: JsonObject
 
 
 def head(conn: sqlite3.Connection) -> int:
@@ -76,84 +92,59 @@ def compacted(conn: sqlite3.Connection) -> int:
     return int(conn.execute("SELECT compacted FROM revision").fetchone()["compacted"])
 
 
-def next_revision(conn: sqlite3.Connection) -> int:
-    """Take the next resourceVersion."""
-    return int(conn.execute("UPDATE revision SET head = head + 1 RETURNING head").fetchone()["head"])
-
-
 def select(conn: sqlite3.Connection, resource: str, namespace: str, name: str) -> JsonObject | None:
     """Return one object, None when there is none."""
-    row = conn.execute(
-        "SELECT body FROM objects WHERE resource = ? AND namespace = ? AND name = ?", (resource, namespace, name)
-    ).fetchone()
-    return None if row is None else _load(row["body"])
+    query = "SELECT * FROM objects WHERE resource = ? AND namespace = ? AND name = ?"
+    row = fetch_one(conn, _Row, query, resource, namespace, name)
+    return None if row is None else row.body
 
 
-def select_all(conn: sqlite3.Connection, resource: str, namespace: str | None) -> Iterator[JsonObject]:
-    """Yield the objects of a resource (in one namespace, None = in all) by namespace and name."""
-    where, values = ("", ()) if namespace is None else (" AND namespace = ?", (namespace,))
-    query = f"SELECT body FROM objects WHERE resource = ?{where} ORDER BY namespace, name"
-    for row in conn.execute(query, (resource, *values)):
-        yield _load(row["body"])
+def select_all(conn: sqlite3.Connection, resource: str, namespace: str | None) -> list[JsonObject]:
+    """Return the objects of a resource (in one namespace, None = in all) by namespace and name."""
+    query = "SELECT * FROM objects WHERE resource = ?1 AND (?2 IS NULL OR namespace = ?2) ORDER BY namespace, name"
+    return [row.body for row in fetch(conn, _Row, query, resource, namespace)]
 
 
-def upsert(conn: sqlite3.Connection, resource: str, obj: JsonObject, revision: int) -> None:
-    """Write an object and the owners it names."""
-    metadata = obj["metadata"]
-    uid = metadata["uid"]
-    conn.execute(
-        "INSERT INTO objects (resource, namespace, name, uid, revision, body) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (resource, namespace, name) DO UPDATE SET revision = excluded.revision, body = excluded.body",
-        (resource, metadata.get("namespace", ""), metadata["name"], uid, revision, dumps(obj)),
-    )
-    conn.execute("DELETE FROM owners WHERE uid = ?", (uid,))
-    owners = {str(reference.get("uid")) for reference in metadata.get("ownerReferences", [])}
-    conn.executemany("INSERT INTO owners VALUES (?, ?)", [(owner, uid) for owner in owners])
-
-
-def remove(conn: sqlite3.Connection, uid: str) -> None:
-    """Forget an object."""
-    conn.execute("DELETE FROM objects WHERE uid = ?", (uid,))
-
-
-def select_uids(conn: sqlite3.Connection, uids: list[str]) -> Iterator[tuple[str, JsonObject]]:
+def select_uids(conn: sqlite3.Connection, uids: list[Uid]) -> Iterator[tuple[str, JsonObject]]:
     """Yield (resource, object) of those of `uids` that exist, each read when it is its turn.
 
     Deleting one object of a list may change or delete another one of it, so nothing may be read ahead.
     """
     for uid in uids:
-        row = conn.execute("SELECT resource, body FROM objects WHERE uid = ?", (uid,)).fetchone()
+        row = fetch_one(conn, _Row, "SELECT * FROM objects WHERE uid = ?", uid)
         if row is not None:
-            yield row["resource"], _load(row["body"])
+            yield row.resource, row.body
 
 
-def dependents_of(conn: sqlite3.Connection, owner_uid: str) -> list[str]:
+def dependents_of(conn: sqlite3.Connection, owner_uid: Uid) -> list[Uid]:
     """Return the uids of everything that names `owner_uid` in its ownerReferences."""
     query = "SELECT uid FROM owners JOIN objects USING (uid) WHERE owner_uid = ? ORDER BY resource, namespace, name"
-    return [row["uid"] for row in conn.execute(query, (owner_uid,))]
+    return _uids(conn, query, owner_uid)
 
 
-def ownerless(conn: sqlite3.Connection) -> list[str]:
+def ownerless(conn: sqlite3.Connection) -> list[Uid]:
     """Return the uids of everything that names at least one owner that is gone."""
     query = "SELECT DISTINCT uid FROM owners WHERE owner_uid NOT IN (SELECT uid FROM objects) ORDER BY uid"
-    return [row["uid"] for row in conn.execute(query)]
+    return _uids(conn, query)
 
 
-def finalized_by(conn: sqlite3.Connection, finalizer: str) -> list[str]:
+def finalized_by(conn: sqlite3.Connection, finalizer: str) -> list[Uid]:
     """Return the uids of everything whose text has the name of a finalizer in it."""
-    query = "SELECT uid FROM objects WHERE instr(body, ?) > 0"
-    return [row["uid"] for row in conn.execute(query, (json.dumps(finalizer),))]
+    return _uids(conn, "SELECT uid FROM objects WHERE instr(body, ?) > 0", to_json(finalizer))
 
 
-def namespace_content(conn: sqlite3.Connection, namespace: str) -> list[str]:
+def namespace_content(conn: sqlite3.Connection, namespace: str) -> list[Uid]:
     """Return the uids of everything inside a namespace."""
-    query = "SELECT uid FROM objects WHERE namespace = ? ORDER BY resource, name"
-    return [row["uid"] for row in conn.execute(query, (namespace,))]
+    return _uids(conn, "SELECT uid FROM objects WHERE namespace = ? ORDER BY resource, name", namespace)
 
 
-def uid_exists(conn: sqlite3.Connection, uid: str) -> bool:
+def uid_exists(conn: sqlite3.Connection, uid: Uid) -> bool:
     """Tell whether an object with this uid is there."""
     return conn.execute("SELECT 1 FROM objects WHERE uid = ?", (uid,)).fetchone() is not None
+
+
+def _uids(conn: sqlite3.Connection, query: str, *arguments: str) -> list[Uid]:
+    return [Uid(row["uid"]) for row in conn.execute(query, arguments)]
 
 
 class Journal:
@@ -164,70 +155,56 @@ class Journal:
         self._keep = keep
 
     def put(self, conn: sqlite3.Connection, resource: str, obj: JsonObject, previous: JsonObject | None) -> JsonObject:
-        """Write an object over `previous` (None: it is new) and return it with its resourceVersion."""
-        revision = next_revision(conn)
-        obj = obj | {"metadata": obj["metadata"] | {"resourceVersion": str(revision)}}
-        upsert(conn, resource, obj, revision)
-        self._record(conn, "ADDED" if previous is None else "MODIFIED", revision, resource, obj, previous)
+        """Write an object and the owners it names over `previous` (None: it is new). Return it with its new version."""
+        event_type = EventType.ADDED if previous is None else EventType.MODIFIED
+        obj, revision = self._record(conn, event_type, resource, obj, previous)
+        metadata = obj["metadata"]
+        key = {"resource": resource, "namespace": metadata.get("namespace", ""), "name": metadata["name"]}
+        upsert(conn, "objects", tuple(key), key | {"uid": metadata["uid"], "revision": revision, "body": obj})
+        conn.execute("DELETE FROM owners WHERE uid = ?", (metadata["uid"],))
+        for owner in {str(reference.get("uid")) for reference in metadata.get("ownerReferences", [])}:
+            insert(conn, "owners", {"owner_uid": owner, "uid": metadata["uid"]})
         return obj
 
     def erase(self, conn: sqlite3.Connection, resource: str, obj: JsonObject) -> JsonObject:
-        """Forget an object; return it as watches see it last, under the resourceVersion of its deletion."""
-        revision = next_revision(conn)
-        remove(conn, obj["metadata"]["uid"])
-        obj = obj | {"metadata": obj["metadata"] | {"resourceVersion": str(revision)}}
-        self._record(conn, "DELETED", revision, resource, obj, None)
-        return obj
+        """Forget an object. Return it as watches see it last, under the resourceVersion of its deletion."""
+        conn.execute("DELETE FROM objects WHERE uid = ?", (obj["metadata"]["uid"],))
+        return self._record(conn, EventType.DELETED, resource, obj, None)[0]
 
     def _record(
         self,
         conn: sqlite3.Connection,
-        event_type: str,
-        revision: int,
+        event_type: EventType,
         resource: str,
         obj: JsonObject,
         previous: JsonObject | None,
-    ) -> None:
-        metadata = obj["metadata"]
-        conn.execute(
-            "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                revision,
-                event_type,
-                resource,
-                metadata.get("namespace", ""),
-                metadata["name"],
-                dumps(obj),
-                None if previous is None else dumps(previous),
-            ),
-        )
+    ) -> tuple[JsonObject, int]:
+        """Take the next resourceVersion for a change. Return the object with it, and it."""
+        revision = int(conn.execute("UPDATE revision SET head = head + 1 RETURNING head").fetchone()["head"])
+        obj = obj | {"metadata": obj["metadata"] | {"resourceVersion": str(revision)}}
+        event = {
+            "revision": revision,
+            "type": event_type,
+            "resource": resource,
+            "namespace": obj["metadata"].get("namespace", ""),
+            "name": obj["metadata"]["name"],
+            "body": obj,
+            "previous": previous,
+        }
+        insert(conn, "history", event)
         floor = revision - self._keep
         if conn.execute("DELETE FROM history WHERE revision <= ?", (floor,)).rowcount:
             conn.execute("UPDATE revision SET compacted = ?", (floor,))
+        return obj, revision
 
 
 def select_history(
     conn: sqlite3.Connection, after: int, resource: str | None, namespace: str | None, limit: int
 ) -> list[WatchEvent]:
     """Return up to `limit` changes after a revision, oldest first."""
-    rows = conn.execute(
-        "SELECT * FROM history WHERE revision > ?1 AND (?2 IS NULL OR resource = ?2) AND (?3 IS NULL OR namespace = ?3) "
-        "ORDER BY revision LIMIT ?4",
-        (after, resource, namespace, limit),
-    )
-    return [
-        WatchEvent(
-            row["type"],
-            row["revision"],
-            row["resource"],
-            row["namespace"],
-            _load(row["body"]),
-            None if row["previous"] is None else _load(row["previous"]),
-        )
-        for row in rows
-    ]
-
-
-def _load(body: str) -> JsonObject:
-    obj: JsonObject = json.loads(body)
-    return obj
+    query = """
+        SELECT *, body AS object FROM history
+        WHERE revision > ?1 AND (?2 IS NULL OR resource = ?2) AND (?3 IS NULL OR namespace = ?3)
+        ORDER BY revision LIMIT ?4
+    """
+    return fetch(conn, WatchEvent, query, after, resource, namespace, limit)

@@ -1,6 +1,7 @@
-"""Label and field selectors of lists, watches and deletecollection, as k8s.io/apimachinery pkg/labels and pkg/fields read them.
+"""Label and field selectors of lists, watches and deletecollection.
 
-`app=x,tier!=db,env in (a,b),env notin (c),present,!absent` for labels; `metadata.name=x,status.phase!=Running` for fields.
+`app=x,tier!=db,env in (a,b),env notin (c),present,!absent` for labels; `metadata.name=x,status.phase!=Running` for
+fields. Mirrors k8s.io/apimachinery pkg/labels and pkg/fields.
 """
 
 import re
@@ -9,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdk.kubernetes.errors import BadRequest
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.names import qualified_name_problem
 from pdk.kubernetes.kinds.resource import Resource
 
 _SET = re.compile(r"^(?P<key>\S+)\s+(?P<op>in|notin)\s*\(\s*(?P<values>[^()]*)\)$")
 _EQUALITY = re.compile(r"^(?P<key>[^=!\s]+)\s*(?P<op>==|=|!=)\s*(?P<value>[^=!\s]*)$")
 
-Match = Callable[[dict[str, Any]], bool]
+Match = Callable[[JsonObject], bool]
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Requirement:
     """One part of a label selector: the value under `key` must (`wanted`) or must not be one of `values`."""
 
     key: str
+    # None: any value.
     values: frozenset[str] | None
-    """None: any value."""
     wanted: bool
 
     def matches(self, labels: dict[str, str]) -> bool:
@@ -34,7 +36,7 @@ class Requirement:
 
 
 def parse_label_selector(text: str) -> list[Requirement]:
-    """Parse a label selector; raise BadRequest with the text of the API server when it cannot be read."""
+    """Parse a label selector. Raises BadRequest with the text of the API server when it cannot be read."""
     return [_label_requirement(part, text) for part in _split_outside_parentheses(text)]
 
 
@@ -68,7 +70,7 @@ def _split_outside_parentheses(text: str) -> list[str]:
 
 
 def parse_field_selector(resource: Resource, text: str) -> list[tuple[str, str, bool]]:
-    """Parse a field selector into (path, value, equal); raise BadRequest for a field `resource` cannot be selected by."""
+    """Parse a field selector into (path, value, equal). Raises BadRequest for a field not offered."""
     terms = []
     for part in _split_outside_parentheses(text):
         match = re.match(r"^([^=!]+)(==|=|!=)(.*)$", part)
@@ -81,7 +83,7 @@ def parse_field_selector(resource: Resource, text: str) -> list[tuple[str, str, 
     return terms
 
 
-def field_value(obj: dict[str, Any], path: str) -> str:
+def field_value(obj: JsonObject, path: str) -> str:
     """Return the text at a dotted path of an object, "" when it is absent."""
     value: Any = obj
     for step in path.split("."):
@@ -92,13 +94,13 @@ def field_value(obj: dict[str, Any], path: str) -> str:
 
 
 def compile_selectors(resource: Resource, label_selector: str | None, field_selector: str | None) -> Match | None:
-    """Return a predicate on objects for the two selectors, None when neither selects anything; raise BadRequest."""
+    """Return a predicate on objects for the two selectors, None when neither selects anything. Raises BadRequest."""
     requirements = parse_label_selector(label_selector or "")
     terms = parse_field_selector(resource, field_selector or "")
     if not requirements and not terms:
         return None
 
-    def matches(obj: dict[str, Any]) -> bool:
+    def matches(obj: JsonObject) -> bool:
         labels = obj["metadata"].get("labels") or {}
         return all(requirement.matches(labels) for requirement in requirements) and all(
             (field_value(obj, path) == value) is equal for path, value, equal in terms

@@ -1,4 +1,4 @@
-"""The background loop that collects garbage: once at the start, for what a killed server left, then every hour."""
+"""The background loop that collects garbage: once at the start, for what a killed server left, then every hour or so."""
 
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.reconcile.loop import Reconciler

@@ -55,7 +55,7 @@ def test_a_whole_model(node, bucket, tmp_path):
     outcome = run(node, tmp_path / "r/models")
     assert (outcome.complete, outcome.again) == (True, False)
     assert (tmp_path / "r/models/a").read_bytes() == b"1"
-    log = b"".join(node.logs.read("ns", "pod", INITIALIZER, LogOptions())).decode()
+    log = b"".join(node.logs.follow("ns", "pod", INITIALIZER, LogOptions()).read_new()).decode()
     assert "Downloaded object m/a" in log
     assert "Credential=id/" in bucket.seen[0][1]["Authorization"]
 

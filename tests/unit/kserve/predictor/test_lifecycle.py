@@ -104,7 +104,7 @@ class Bench:
         return revision
 
     def log(self, revision, container):
-        return b"".join(self.logs.read("default", revision.pod, container, LogOptions())).decode()
+        return b"".join(self.logs.follow("default", revision.pod, container, LogOptions()).read_new()).decode()
 
     def behave(self, revision, behaviour):
         path = self.node.folders(revision).store / "behaviour.json"

@@ -77,7 +77,9 @@ def test_delete_options(api):
     wrong = {"preconditions": {"uid": "other"}}
     assert api.call("DELETE", f"{ISVCS}/churn", wrong)[0] == 409
     assert api.call("DELETE", f"{ISVCS}/churn", {"preconditions": "x"})[0] == 400
-    assert api.call("DELETE", f"{ISVCS}/churn", {"propagationPolicy": "Sideways"})[0] == 400
+    assert api.call("DELETE", f"{ISVCS}/churn", {"propagationPolicy": "Sideways"})[1]["message"] == (
+        'invalid propagationPolicy "Sideways": must be one of Background, Foreground, Orphan'
+    )
     code, status = api.call("DELETE", f"{ISVCS}/churn", propagationPolicy="Foreground")
     assert (code, status["status"]) == (200, "Success")
     assert status["details"] == {

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 
 from pdk.kubernetes.api import pki
 from pdk.kubernetes.api.kubeconfig import write_kubeconfig
-from pdk.kubernetes.api.pki import make_client_certificate, make_tls_files
+from pdk.kubernetes.api.pki import make_tls_files
 
 
 def load(path):
@@ -71,15 +71,6 @@ def test_other_hosts_and_a_certificate_about_to_end_mean_a_new_one(tmp_path, mon
     monkeypatch.setattr(pki, "RENEW_BEFORE", datetime.timedelta(days=1000))
     make_tls_files(tmp_path, ("10.0.0.1", "example.com"))
     assert files.certificate.read_bytes() != second
-
-
-def test_client_certificates(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        make_client_certificate(pki.TlsFiles(*[tmp_path / "none"] * 4), "jane")
-    files = make_tls_files(tmp_path)
-    certificate, _ = make_client_certificate(files, "jane", ["a", "b"])
-    subject = x509.load_pem_x509_certificate(certificate).subject.rfc4514_string()
-    assert subject == "CN=jane,O=b,O=a"
 
 
 def test_the_kubeconfig_is_private_yaml_with_the_ca_inside(tmp_path):

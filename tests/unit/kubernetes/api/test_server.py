@@ -8,8 +8,10 @@ import threading
 import time
 
 import pytest
+from waiting import wait_until
 
 from pdk.base.errors import Unavailable
+from pdk.kubernetes.api import watch_hub
 from pdk.kubernetes.api.pki import make_tls_files
 from pdk.kubernetes.api.server import KubernetesApi
 
@@ -71,23 +73,6 @@ def test_one_connection_serves_many_requests(server, tls):
     connection.close()
 
 
-def test_head_has_no_body(server, tls):
-    connection = connect(server, tls)
-    connection.request("HEAD", "/healthz", headers=HEADERS)
-    answer = connection.getresponse()
-    assert (answer.status, answer.read(), answer.headers["content-length"]) == (200, b"", "2")
-    connection.close()
-
-
-def test_a_socket_that_was_handed_over_is_served(store, logs, tls):
-    handed = socket.create_server(("127.0.0.1", 0))
-    api = KubernetesApi(store, logs, tls, TOKEN, listener=handed)
-    api.start()
-    assert api.port == handed.getsockname()[1]
-    assert still_answers(api, tls)
-    api.stop()
-
-
 def test_answers_are_not_held_back(server, tls):
     """Nagle's algorithm and delayed acknowledgement together would cost 40 ms a request."""
     connection = connect(server, tls)
@@ -137,20 +122,23 @@ def test_a_body_that_is_too_long_is_cut_off(server, tls):
     assert b"Request entity too large" in answer
 
 
-def test_a_client_that_hangs_up_leaves_no_watch_behind(server, tls):
-    connections = [connect(server, tls) for _ in range(5)]
-    streams = []
-    for connection in connections:
-        connection.request("GET", "/api/v1/pods?watch=true", headers=HEADERS)
-        streams.append(connection.getresponse())
-    assert server._hub.open_watches == 5
-    for stream, connection in zip(streams, connections, strict=True):
+def test_a_client_that_hangs_up_leaves_no_watch_behind(server, tls, monkeypatch):
+    monkeypatch.setattr(watch_hub, "WATCH_LIMIT", 5)
+
+    def watch():
+        connection = connect(server, tls)
+        connection.request("GET", "/api/v1/pods?watch=true&sendInitialEvents=true", headers=HEADERS)
+        stream = connection.getresponse()
+        if stream.status == 200:
+            stream.readline()  # the bookmark after the objects of now: the watch is open
+        return stream, connection
+
+    opened = [watch() for _ in range(5)]
+    assert watch()[0].status == 429
+    for stream, connection in opened:
         stream.close()
         connection.close()
-    deadline = time.monotonic() + 5
-    while server._hub.open_watches and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert server._hub.open_watches == 0
+    wait_until(lambda: watch()[0].status == 200, what="room for one more watch")
 
 
 def test_a_watch_delivers_at_once(server, tls, store):

@@ -4,6 +4,7 @@ import pytest
 
 from pdk.db.database import Database
 from pdk.kserve.kinds.registry import serving_resources
+from pdk.kubernetes.store.deletion import Propagation
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.reconcile.changes import Changes
 
@@ -15,6 +16,12 @@ def store(tmp_path):
     store.create("namespaces", {"metadata": {"name": "models"}})
     yield store
     database.close()
+
+
+def update(store, resource, obj, **options):
+    """Replace an object by another one, as a PUT does."""
+    metadata = obj["metadata"]
+    return store.edit(resource, metadata["namespace"], metadata["name"], lambda _old: obj, **options)
 
 
 def make(store, name, *owners):
@@ -49,7 +56,7 @@ def test_chains_and_circles_of_owners_end(store):
     store.edit(
         "configmaps", "models", "a", lambda a: a | {"metadata": a["metadata"] | {"ownerReferences": [reference]}}
     )
-    store.delete("configmaps", "models", "c", propagation="Foreground")
+    store.delete("configmaps", "models", "c", propagation=Propagation.FOREGROUND)
     assert names(store) == ["a", "b"]
     store.delete("configmaps", "models", "a")
     assert names(store) == []
@@ -60,7 +67,7 @@ def test_foreground_deletion_goes_down_the_chain_first(store):
     middle = make(store, "middle", top)
     make(store, "leaf", middle)
     start = store.revision()
-    store.delete("configmaps", "models", "top", propagation="Foreground")
+    store.delete("configmaps", "models", "top", propagation=Propagation.FOREGROUND)
     deleted = [e.object["metadata"]["name"] for e in store.changes_since(start) if e.type == "DELETED"]
     assert deleted == ["leaf", "middle", "top"]
 
@@ -80,8 +87,8 @@ def test_an_owner_whose_dependent_was_given_away_is_not_stuck(store):
     top = make(store, "top")
     leaf = make(store, "leaf", top)
     held = leaf | {"metadata": leaf["metadata"] | {"finalizers": ["x/y"]}}
-    store.update("configmaps", held)
-    store.delete("configmaps", "models", "top", propagation="Foreground")
+    update(store, "configmaps", held)
+    store.delete("configmaps", "models", "top", propagation=Propagation.FOREGROUND)
     store.edit(
         "configmaps", "models", "leaf", lambda obj: obj | {"metadata": obj["metadata"] | {"ownerReferences": []}}
     )

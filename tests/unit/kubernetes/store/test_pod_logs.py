@@ -16,7 +16,7 @@ def logs(tmp_path):
 
 
 def read(logs, **options):
-    return b"".join(logs.read("models", "p", "c", LogOptions(**options))).decode()
+    return b"".join(logs.follow("models", "p", "c", LogOptions(**options)).read_new()).decode()
 
 
 def write(logs, *lines):

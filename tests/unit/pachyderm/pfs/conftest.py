@@ -61,8 +61,8 @@ class Shorthand:
 
     def read(self, commit):
         return {
-            info.path: b"".join(self.pfs.files(commit).read(info.path))
-            for info in self.pfs.files(commit).walk("/")
+            info.path: b"".join(self.pfs.read_file(commit, info.path))
+            for info in self.pfs.walk_file(commit, "/")
             if not info.path.endswith("/")
         }
 

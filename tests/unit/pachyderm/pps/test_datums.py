@@ -1,7 +1,6 @@
 import hashlib
 import itertools
 import struct
-from types import SimpleNamespace
 
 import pytest
 
@@ -20,10 +19,7 @@ class Files:
     def __init__(self, **repos):
         self.repos = repos
 
-    def files(self, commit):
-        return SimpleNamespace(glob=lambda pattern: self.glob(commit, pattern))
-
-    def glob(self, commit, pattern):
+    def glob_file(self, commit, pattern):
         glob = Glob(pattern)
         for path in self.repos[commit.repo.name]:
             if glob.match(path.rstrip("/") or "/"):
