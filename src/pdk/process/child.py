@@ -65,17 +65,20 @@ class Launcher(Protocol):
 
 
 class Child:
-    """A running child process and all it starts."""
+    """A running child process and all it starts.
+
+    `scratch` is the folder its mount namespace is assembled on, None without one; `identity` is None only when it ended
+    at once.
+    """
 
     def __init__(
         self, popen: "subprocess.Popen[bytes]", marker: str, readers: list[threading.Thread], scratch: str | None
     ) -> None:
         self._popen = popen
         self._readers = readers
-        self._scratch = scratch
+        self.scratch = scratch
         self.marker = marker
         self.pid = popen.pid
-        # None only when it ended at once.
         self.identity = tree.identify(popen.pid)
 
     def poll(self) -> int | None:
@@ -114,9 +117,9 @@ class Child:
         self.kill()
         for reader in self._readers:
             reader.join(5.0)
-        if self._scratch is not None:
+        if self.scratch is not None:
             # Gone already unless the child ended before it was in its namespace.
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 class SubprocessLauncher:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pdk.base.errors import FailedPrecondition, Unavailable
 from pdk.process import tree
-from pdk.process.child import Child, ChildSpec, Launcher, SubprocessLauncher
+from pdk.process.child import Child, ChildSpec, Launcher, SubprocessLauncher, reap_leftovers
 from pdk.stack import runfile
 from pdk.stack.settings import SYSTEMS, Settings
 
@@ -65,7 +65,7 @@ class Supervisor:
     def _run(self) -> None:
         signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
         signal.signal(signal.SIGINT, lambda *_: self._stop.set())
-        tree.kill_marked(lambda marker: marker.startswith(self._marker("")))
+        reap_leftovers(self._marker(""))
         for server in self._servers:
             runfile.write_restarts(self._settings.run_dir, server.system, 0)
         runfile.write(self._settings.run_dir, SUPERVISOR, {})
@@ -184,7 +184,7 @@ def stop(settings: Settings, timeout: float = 20.0) -> bool:
         while tree.is_alive(run.identity) and time.monotonic() < deadline:
             time.sleep(0.05)
     try:
-        left = tree.kill_marked(lambda marker: marker.startswith(settings.marker_prefix))
+        left = reap_leftovers(settings.marker_prefix)
     except TimeoutError as error:
         raise FailedPrecondition(f"could not end every process of {settings.home}: {error}") from error
     return run is not None or left > 0

@@ -1,4 +1,4 @@
-"""Children: output, mount namespaces, trees that end, leftovers."""
+"""Launchers and their children: output, mount namespaces, trees that end, leftovers."""
 
 import dataclasses
 import json
@@ -23,21 +23,30 @@ from pdk.process.child import (
 ENV = {"PATH": os.environ["PATH"]}
 
 
+# Whatever starts children keeps every test of this file that asks for a launcher.
+LAUNCHERS = {"subprocess": SubprocessLauncher}
+
+
+@pytest.fixture(params=LAUNCHERS)
+def launcher(request):
+    return LAUNCHERS[request.param]()
+
+
 def spec(tmp_path, script, **more):
     return ChildSpec(f"test/{uuid.uuid4().hex}", ["/bin/sh", "-c", script], ENV, tmp_path, **more)
 
 
-def test_output_comes_line_by_line_with_its_stream(tmp_path):
+def test_output_comes_line_by_line_with_its_stream(launcher, tmp_path):
     lines = []
-    child = SubprocessLauncher().start(
+    child = launcher.start(
         spec(tmp_path, "cat; echo oops >&2; exit 3", stdin=b"a\nb\n"), lambda s, t: lines.append((s, t))
     )
     assert child.wait(10) == 3
     assert sorted(lines) == [("stderr", "oops"), ("stdout", "a"), ("stdout", "b")]
 
 
-def test_stdin_that_nobody_reads_is_no_error(tmp_path):
-    child = SubprocessLauncher().start(spec(tmp_path, "exit 0", stdin=b"x" * 1_000_000))
+def test_stdin_that_nobody_reads_is_no_error(launcher, tmp_path):
+    child = launcher.start(spec(tmp_path, "exit 0", stdin=b"x" * 1_000_000))
     assert child.wait(10) == 0
 
 
@@ -63,7 +72,7 @@ def test_read_only_mount_of_an_ordinary_user_keeps_the_flags_of_the_machines(tmp
     assert "Read-only file system" in result.stderr
 
 
-def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(tmp_path):
+def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(launcher, tmp_path):
     assert namespaces_available() is None
     source, name = tmp_path / "source", f"in-{uuid.uuid4().hex}"
     (source / name).mkdir(parents=True)
@@ -71,7 +80,7 @@ def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(tmp_path):
     models = tmp_path / "models"
     models.mkdir()
     lines = []
-    child = SubprocessLauncher().start(
+    child = launcher.start(
         spec(
             tmp_path,
             f"cat /pfs/{name}/x && mkdir /pfs/out && echo made > /pfs/out/y && ls -d /mnt/models /usr && pwd; "
@@ -84,8 +93,8 @@ def test_mounted_folder_is_a_real_path_and_the_machine_is_unchanged(tmp_path):
     assert [text for stream, text in lines if stream == "stdout"] == ["hello", "/mnt/models", "/usr", str(tmp_path)]
     assert any("Read-only" in text for stream, text in lines if stream == "stderr")
     assert (source / "out" / "y").read_text() == "made\n"
-    assert child._scratch is not None
-    assert not Path(child._scratch).exists()
+    assert child.scratch is not None
+    assert not Path(child.scratch).exists()
     assert not Path("/pfs", name).exists()
 
 
@@ -115,9 +124,9 @@ def test_namespace_without_root(tmp_path):
     subprocess.run(["rm", "-rf", str(work)], check=True)
 
 
-def test_the_whole_tree_ends_with_the_child(tmp_path):
+def test_the_whole_tree_ends_with_the_child(launcher, tmp_path):
     pids = tmp_path / "pids"
-    child = SubprocessLauncher().start(spec(tmp_path, f"setsid sleep 300 & echo $! > {pids}; sleep 300"))
+    child = launcher.start(spec(tmp_path, f"setsid sleep 300 & echo $! > {pids}; sleep 300"))
     deadline = time.monotonic() + 5
     while not (pids.exists() and pids.read_text().strip()) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -141,30 +150,30 @@ def test_leftovers_of_a_killed_server_are_found_by_marker(tmp_path):
     assert not tree.is_alive(identity)
 
 
-def test_missing_command_says_so(tmp_path):
+def test_missing_command_says_so(launcher, tmp_path):
     with pytest.raises(FileNotFoundError):
-        SubprocessLauncher().start(ChildSpec("test/x", ["no-such-command"], ENV, tmp_path))
+        launcher.start(ChildSpec("test/x", ["no-such-command"], ENV, tmp_path))
 
 
-def test_log_file_takes_both_streams(tmp_path):
+def test_log_file_takes_both_streams(launcher, tmp_path):
     log = tmp_path / "log"
-    child = SubprocessLauncher().start(spec(tmp_path, "echo a; echo b >&2", log_path=log))
+    child = launcher.start(spec(tmp_path, "echo a; echo b >&2", log_path=log))
     assert child.wait(10) == 0
     assert sorted(log.read_text().split()) == ["a", "b"]
 
 
-def test_the_folder_of_the_new_root_is_removed_by_the_child_itself(tmp_path):
-    child = SubprocessLauncher().start(spec(tmp_path, "sleep 300", mounts=[Mount(tmp_path, "/pfs")]))
+def test_the_folder_of_the_new_root_is_removed_by_the_child_itself(launcher, tmp_path):
+    child = launcher.start(spec(tmp_path, "sleep 300", mounts=[Mount(tmp_path, "/pfs")]))
     deadline = time.monotonic() + 5
-    while Path(child._scratch).exists() and time.monotonic() < deadline:
+    while Path(child.scratch).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not Path(child._scratch).exists()
+    assert not Path(child.scratch).exists()
     child.kill()
     assert child.wait(5) == -9
 
 
-def test_an_ended_child_does_not_end_who_has_its_number_now(tmp_path):
-    child, other = (SubprocessLauncher().start(spec(tmp_path, script)) for script in ("exit 0", "sleep 60"))
+def test_an_ended_child_does_not_end_who_has_its_number_now(launcher, tmp_path):
+    child, other = (launcher.start(spec(tmp_path, script)) for script in ("exit 0", "sleep 60"))
     assert child.wait(10) == 0
     child.pid = other.pid  # as when the kernel has used the number again
     child.kill()

@@ -16,12 +16,14 @@ from pdk.pachyderm.pps.errors import InvalidSpec
 from pdk.pachyderm.pps.inputs import check_unique_names, parse_input, pfs_inputs, with_input_defaults
 from pdk.pachyderm.pps.types import Json, Pipeline, PipelineSpec, SecretMount, Transform
 
+# The defaults of the cluster, as the original has them when nobody changed them.
 BUILT_IN_DEFAULTS: Json = {
     "transform": {"image": "ubuntu:20.04"},
     "output_branch": "master",
     "datum_tries": 3,
     "reprocess_spec": "until_success",
 }
+# The limits of pipeline names, which come from Kubernetes object names.
 MAX_NAME = 51
 MAX_KUBERNETES_NAME = 63
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -122,7 +124,7 @@ def check_name(name: str, path: str) -> None:
 
 
 def check_pipeline_name(pipeline: Pipeline) -> None:
-    """Raise InvalidSpec unless the pipeline can have this name; the limits come from Kubernetes object names."""
+    """Raise InvalidSpec unless the pipeline can have this name."""
     check_name(pipeline.name, "pipeline.name")
     if len(pipeline.name) > MAX_NAME:
         raise InvalidSpec(
