@@ -210,7 +210,7 @@ class PfsMachine(RuleBasedStateMachine):
     @rule(commit=finished, path=paths, offset=st.sampled_from([0, 1, 100_000]))
     def read_from_offset(self, commit, path, offset):
         if path in self.commits.get(commit, {}):
-            assert b"".join(self.pfs.read_file(commit, path, offset)) == self.commits[commit][path][offset:]
+            assert b"".join(self.pfs.files(commit).read(path, offset)) == self.commits[commit][path][offset:]
 
     @invariant()
     def the_files_are_those_of_the_model(self):
@@ -231,15 +231,15 @@ class PfsMachine(RuleBasedStateMachine):
             self.check(commit, files)
 
     def check(self, commit, files):
-        infos = list(self.pfs.walk_file(commit, "/"))
+        infos = list(self.pfs.files(commit).walk("/"))
         found = {info.path: info.size_bytes for info in infos if info.type is FileType.FILE}
         assert found == {path: len(data) for path, data in files.items()}
         for path, data in files.items():
-            assert b"".join(self.pfs.read_file(commit, path)) == data
+            assert b"".join(self.pfs.files(commit).read(path)) == data
         folders = {path[: i + 1] for path in files for i, char in enumerate(path) if char == "/"}
         assert {info.path for info in infos if info.type is FileType.DIR} == folders
         if files:
-            assert self.pfs.inspect_file(commit, "/").size_bytes == sum(map(len, files.values()))
+            assert self.pfs.files(commit).inspect("/").size_bytes == sum(map(len, files.values()))
 
 
 TestPfsModel = PfsMachine.TestCase

@@ -2,9 +2,10 @@
 
 Mirrors `src/server/pfs/pfs.go` of pachd. The arguments are the handles of `pfs.types` (only their text is used).
 
-    NotFound             ProjectNotFound RepoNotFound BranchNotFound CommitNotFound CommitDeleted CommitSetNotFound FileNotFound
+    NotFound             ProjectNotFound RepoNotFound BranchNotFound CommitNotFound CommitDeleted CommitSetNotFound
+                         FileNotFound
     AlreadyExists        ProjectExists RepoExists BranchExists CommitExists
-    Internal             CommitFinished ParentNotFinished OutputBranch OutputCommit (UNKNOWN on the wire, as in the original)
+    Internal             CommitFinished ParentNotFinished OutputBranch OutputCommit (UNKNOWN on the wire)
     Unavailable          CommitNotFinished BaseNotFinished
     FailedPrecondition   ProjectNotEmpty RepoInUse BranchInUse CommitInUse
     InvalidArgument      InvalidName InvalidPath InvalidGlob InvalidProvenance

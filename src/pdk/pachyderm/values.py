@@ -1,4 +1,4 @@
-"""Ids, handles, states and figures that every layer of pachd shares: rows hold them, pps moves them, the api sends them.
+"""Ids, handles, states and figures that every layer of pachd shares: rows hold them, the api sends them.
 
 The numbers of the states are those on the wire.
 """
@@ -27,7 +27,7 @@ JobKey = tuple[str, str, JobId]
 
 
 class RepoType(enum.StrEnum):
-    """What a repo holds: a user's or a pipeline's files, the metadata of datums, or the versions of a pipeline's spec."""
+    """What a repo holds: files of a user or a pipeline, metadata of datums, or the versions of a pipeline's spec."""
 
     USER = "user"
     META = "meta"

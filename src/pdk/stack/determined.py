@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from pdk.base.errors import Unavailable
 from pdk.determined.api.server import DeterminedServer
 from pdk.determined.master.master import Master
 from pdk.determined.master.settings import MasterSettings
@@ -23,10 +22,7 @@ class Determined:
             )
         )
         self._server = DeterminedServer(master, settings.host, settings.master_port)
-        try:
-            self._server.start()
-        except OSError as error:
-            raise Unavailable(f"the master cannot listen on {settings.host}:{settings.master_port}: {error}") from error
+        self._server.start()
 
     @property
     def ports(self) -> dict[str, int]:

@@ -1,10 +1,11 @@
 """Content-defined chunking: where a stream of bytes is cut depends on its content alone.
 
-Used by `contents.py`. A cut falls after a byte whose gear hash (over the 32 bytes that end with it) has 16 zero bits, at
-least `MIN_BYTES` and at most `MAX_BYTES` after the previous cut. So an insertion moves only the cuts next to it, equal
-content is cut equally however it was written, and chunking can start again at any cut. The same idea as in restic and in
-Pachyderm's `internal/storage/chunk`; the gear hash is FastCDC's, computed for a whole block at once: the sum over a
-window of 2n bytes is the sum over n bytes plus that of the n bytes before, shifted by n, so five doublings make 32.
+Used by `contents.py`. A cut falls after a byte whose gear hash (over the 32 bytes that end with it) has 16 zero bits,
+at least `MIN_BYTES` and at most `MAX_BYTES` after the previous cut. So an insertion moves only the cuts next to it,
+equal content is cut equally however it was written, and chunking can start again at any cut. The same idea as in
+restic and in Pachyderm's `internal/storage/chunk`; the gear hash is FastCDC's, computed for a whole block at once: the
+sum over a window of 2n bytes is the sum over n bytes plus that of the n bytes before, shifted by n, so five doublings
+make 32.
 """
 
 import hashlib
@@ -13,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 MIN_BYTES = 64 << 10
+# With 16 mask bits a chunk has 128 KiB on average.
 MAX_BYTES = 512 << 10
-"""With 16 mask bits a chunk has 128 KiB on average."""
 
 WINDOW = 32
 _MASK = np.uint32(0xFFFF0000)
+# How much is hashed at once: the working arrays are four times that and should stay in the processor's cache.
 _STEP_BYTES = 64 << 10
-"""How much is hashed at once: the working arrays are four times that and should stay in the processor's cache."""
 
 
 def _gear_table() -> npt.NDArray[np.uint32]:
@@ -35,10 +36,10 @@ class Chunker:
     """Cuts one stream; `feed` and `finish` return the chunks completed by what they were given."""
 
     def __init__(self) -> None:
+        # Bytes of the present chunk and what was fed beyond it.
         self._pending = bytearray()
-        """Bytes of the present chunk and what was fed beyond it."""
+        # The present chunk is longer than this.
         self._rejected = MIN_BYTES - 1
-        """The present chunk is longer than this."""
 
     @property
     def empty(self) -> bool:

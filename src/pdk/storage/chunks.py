@@ -1,9 +1,9 @@
 """The chunk store: immutable byte strings under the BLAKE2b-256 hash of their content.
 
-Chunks up to `SMALL_BYTES` are rows of `small_chunks` (thousands of small files cost one fsync, not thousands); larger ones
-are files `chunks/ab/cdef...`, mode 0444, written once: temporary file, fsync, rename, fsync of the folder. So a file under
-its final name is always whole. Only `garbage.py` deletes. Used by `contents.py`, through `filesets.py`. Mirrors
-`internal/storage/chunk` of pachd.
+Chunks up to `SMALL_BYTES` are rows of `small_chunks` (thousands of small files cost one fsync, not thousands); larger
+ones are files `chunks/ab/cdef...`, mode 0444, written once: temporary file, fsync, rename, fsync of the folder. So a
+file under its final name is always whole. Only `garbage.py` deletes. Used by `contents.py`, through `filesets.py`.
+Mirrors `internal/storage/chunk` of pachd.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from pdk.storage.pins import Pins
 
 SMALL_BYTES = 16 << 10
 HASH_BYTES = 32
+# How many chunk files a writer leaves unsynced at most: 4 MiB of content.
 _SYNC_FILES = 32
-"""How many chunk files a writer leaves unsynced at most: 4 MiB of content."""
 _FLUSH_SMALL_BYTES = 4 << 20
 
 

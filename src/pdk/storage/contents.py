@@ -1,10 +1,11 @@
 """Contents of files: which chunks, in which order. Equal bytes have equal `Content`, however they were written.
 
-A content of several chunks is a list of references in pages (`nodes.py`), cut where a reference's hash says so, with pages
-of pages above; so a changed chunk rewrites a page or two of a large file's list. Used by `tree.py` and `filesets.py`.
+A content of several chunks is a list of references in pages (`nodes.py`), cut where a reference's hash says so, with
+pages of pages above; so a changed chunk rewrites a page or two of a large file's list. Used by `tree.py` and
+`filesets.py`.
 
-Page: `L`, level (1 byte), then per entry: hash (32 bytes) and size (8 bytes, big endian). Entries are chunks on level 0,
-pages of the level below otherwise.
+Page: `L`, level (1 byte), then per entry: hash (32 bytes) and size (8 bytes, big endian). Entries are chunks on level
+0, pages of the level below otherwise.
 """
 
 import sqlite3
@@ -18,8 +19,8 @@ from pdk.storage.errors import NodeMissing
 from pdk.storage.nodes import Nodes
 
 _ENTRY = struct.Struct(">32sQ")
+# A page ends after a reference whose last seven hash bits are zero: 128 references on average.
 _CUT_MASK = 0x7F
-"""A page ends after a reference whose last seven hash bits are zero: 128 references on average."""
 
 
 class Content(NamedTuple):
@@ -30,20 +31,20 @@ class Content(NamedTuple):
 
     size: int
     hash: bytes
+    # Whether `hash` names a list of chunks.
     listed: bool = False
-    """Whether `hash` names a list of chunks."""
 
 
 EMPTY_CONTENT = Content(0, digest_of(b""))
 
 
-class _Page(NamedTuple):
+class _ListPage(NamedTuple):
     level: int
     entries: tuple[Chunk, ...]
 
 
-def _decode(body: bytes) -> _Page:
-    return _Page(body[1], tuple(Chunk._make(entry) for entry in _ENTRY.iter_unpack(body[2:])))
+def _decode(body: bytes) -> _ListPage:
+    return _ListPage(body[1], tuple(Chunk._make(entry) for entry in _ENTRY.iter_unpack(body[2:])))
 
 
 class Contents:
@@ -88,9 +89,9 @@ class Contents:
                 yield from self._list(entry.digest, offset)
             offset = 0
 
-    def _page(self, digest: bytes) -> _Page:
+    def _page(self, digest: bytes) -> _ListPage:
         page = self._nodes.get(digest, _decode)
-        if not isinstance(page, _Page):
+        if not isinstance(page, _ListPage):
             raise NodeMissing(digest, "not the list of chunks it should be in")
         return page
 
@@ -117,7 +118,7 @@ class Contents:
 
 
 def _split(entries: Iterable[Chunk]) -> Iterator[list[Chunk]]:
-    """Cut references into pages of two or more (so that each level is at most half as long), the last perhaps of one."""
+    """Yield references cut into pages of two or more, so that levels get shorter; the last perhaps of one."""
     page: list[Chunk] = []
     for entry in entries:
         page.append(entry)

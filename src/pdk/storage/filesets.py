@@ -1,10 +1,8 @@
 """File sets: immutable sets of files with their contents, what pfs stores of a commit.
 
-A file set is named by the root of its tree (`EMPTY` = no files). `FileSetStorage` reads them; `writer.py` makes new ones
-from pdk.storage.pages import TreeRoot
-from pdk.storage.pages import TreeRoot
-from old, and `garbage.py` deletes what nobody refers to. It knows nothing of commits: who uses it keeps the roots. Made by
-`pdk.stack`. Mirrors `internal/storage/fileset` of pachd.
+A file set is named by the root of its tree (no bytes: no files). `FileSetStorage` reads them; `writer.py` makes new
+ones from old, and `garbage.py` deletes what nobody refers to. It knows nothing of commits: who uses it keeps the roots.
+Made by `pdk.stack`. Mirrors `internal/storage/fileset` of pachd.
 """
 
 from collections.abc import Iterator
@@ -27,7 +25,7 @@ class FileSetStorage:
     """Chunks below `root`, trees in the rows of `db` (made with `storage.schema.MIGRATIONS`); one process at a time."""
 
     def __init__(self, root: Path, db: Database) -> None:
-        """Open the store, making it when missing. Raises StoreInUse when another process, or another object, has it open."""
+        """Open the store, made when missing. Raises StoreInUse when another process, or another object, has it open."""
         self.db = db
         self._lock = _lock(root)
         self.pins = Pins()
@@ -54,7 +52,7 @@ class FileSetStorage:
         return self.trees.root(tree).size
 
     def read(self, file: FileEntry, offset: int = 0) -> Iterator[bytes]:
-        """Yield the bytes of a file from `offset` on, in pieces of at most 512 KiB. Raises ChunkMissing, ChunkCorrupt."""
+        """Yield the bytes of a file from `offset` on, up to 512 KiB at a time. Raises ChunkMissing, ChunkCorrupt."""
         for part in file.parts:
             yield from self.contents.read(part.content, offset)
             offset = max(0, offset - part.content.size)

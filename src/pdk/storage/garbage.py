@@ -1,11 +1,11 @@
 """Garbage collection: the one place where pages and chunks are deleted. Called by whoever keeps the roots.
 
-Mark and sweep. What is in use: everything reachable from the roots (trees of commits) and from pinned trees (being read),
-and pinned chunks (being written). It never races with a writer:
+Mark and sweep. What is in use: everything reachable from the roots (trees of commits) and from pinned trees (being
+read), and pinned chunks (being written). It never races with a writer:
 
-- a writer pins a chunk before it looks whether it exists, and releases the pin after its transaction; pins released while
-  a collection runs stay in force until its end. So a chunk is either pinned during the whole sweep, or its commit was
-  there before the marking began.
+- a writer pins a chunk before it looks whether it exists, and releases the pin after its transaction; pins released
+  while a collection runs stay in force until its end. So a chunk is either pinned during the whole sweep, or its
+  commit was there before the marking began.
 - pages are written in the transaction that first refers to them, and are deleted in one that has marked again from all
   roots, so no tree can be made of a page that is just going away.
 """

@@ -1,7 +1,7 @@
 """Pages of trees: immutable byte strings in `tree_nodes` under their hash, with a cache of decoded ones.
 
-Used by `contents.py` (lists of chunks) and `tree.py` (folders). A page is written in the transaction that first refers to
-it, so every page a committed root reaches exists.
+Used by `contents.py` (lists of chunks) and `tree.py` (folders). A page is written in the transaction that first refers
+to it, so every page a committed root reaches exists.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ from pdk.storage.errors import NodeMissing
 T = TypeVar("T")
 
 _CACHED_PAGES = 1024
+# Keeps the hash of a page apart from that of a chunk with the same bytes.
 _PERSON = b"pdk-node"
-"""Keeps the hash of a page apart from that of a chunk with the same bytes."""
 
 
 def node_digest(body: bytes) -> bytes:

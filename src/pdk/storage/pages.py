@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, NewType, cast
 from pdk.storage.chunks import HASH_BYTES
 from pdk.storage.contents import Content
 
+# A page is cut after a key with seven zero bits in its hash: 128 entries on average.
 _CUT_BITS = 7
-"""A page is cut after a key with seven zero bits in its hash: 128 entries on average."""
 
 
 # The hash of a folder's top page, which names the whole folder and, for the root, a tree; no bytes = no files.
@@ -61,7 +61,7 @@ class DirEntry(NamedTuple):
 Entry = FileEntry | DirEntry
 
 
-class Child(NamedTuple):
+class PageRef(NamedTuple):
     """A reference from a page to one below it: its last key, its totals as in `DirEntry`, its hash."""
 
     last_key: str
@@ -71,22 +71,22 @@ class Child(NamedTuple):
     digest: TreeRoot
 
 
-class Page(NamedTuple):
+class FolderPage(NamedTuple):
     """Entries (level 0) or children of one level below."""
 
     level: int
     keys: tuple[str, ...]
     entries: tuple[Entry, ...]
-    children: tuple[Child, ...]
+    children: tuple[PageRef, ...]
     size: int
     files: int
     hash: bytes
 
     @classmethod
-    def of(cls, level: int, items: "Sequence[Entry] | Sequence[Child]") -> "Page":
+    def of(cls, level: int, items: "Sequence[Entry] | Sequence[PageRef]") -> "FolderPage":
         """Make a page of entries (level 0) or children in order."""
         entries = () if level else tuple(cast("Sequence[Entry]", items))
-        children = tuple(cast("Sequence[Child]", items)) if level else ()
+        children = tuple(cast("Sequence[PageRef]", items)) if level else ()
         keys = tuple(child.last_key for child in children) if level else tuple(entry.key for entry in entries)
         size = sum(item.size for item in items)
         files = sum(1 if isinstance(item, FileEntry) else item.files for item in items)
@@ -94,7 +94,7 @@ class Page(NamedTuple):
         return cls(level, keys, entries, children, size, files, digest)
 
 
-def summarise(key: str, root: TreeRoot, page: Page) -> DirEntry:
+def summarise(key: str, root: TreeRoot, page: FolderPage) -> DirEntry:
     """Return the entry of the folder whose top page is `page`, stored as `root`."""
     return DirEntry(key, page.size, page.files, page.hash, root)
 
@@ -116,7 +116,7 @@ _FOLDER = struct.Struct(">QQ32s32s")
 _MAGIC, _FILE, _DIR = b"D", b"f", b"d"
 
 
-def encode(page: Page) -> bytes:
+def encode(page: FolderPage) -> bytes:
     """Return the page as bytes."""
     parts = [_HEADER.pack(_MAGIC, page.level, len(page.keys))]
     for entry in page.entries:
@@ -130,7 +130,7 @@ def _encode_text(text: str) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-def _encode_totals(item: DirEntry | Child) -> bytes:
+def _encode_totals(item: DirEntry | PageRef) -> bytes:
     return _encode_text(item[0]) + _FOLDER.pack(*item[1:])
 
 
@@ -141,21 +141,21 @@ def _encode_file(entry: FileEntry) -> bytes:
     return b"".join(parts)
 
 
-def decode(body: bytes) -> Page | None:
+def decode(body: bytes) -> FolderPage | None:
     """Return the page that `encode` wrote; None when the bytes are something else."""
     magic, level, count = _HEADER.unpack_from(body)
-    return _Reader(body, _HEADER.size).page(level, count) if magic == _MAGIC else None
+    return _PageReader(body, _HEADER.size).page(level, count) if magic == _MAGIC else None
 
 
-class _Reader:
+class _PageReader:
     def __init__(self, body: bytes, position: int) -> None:
         self._body = body
         self._position = position
 
-    def page(self, level: int, count: int) -> Page:
+    def page(self, level: int, count: int) -> FolderPage:
         if level:
-            return Page.of(level, [Child(self._text(), *self._unpack(_FOLDER)) for _ in range(count)])
-        return Page.of(level, [self._entry() for _ in range(count)])
+            return FolderPage.of(level, [PageRef(self._text(), *self._unpack(_FOLDER)) for _ in range(count)])
+        return FolderPage.of(level, [self._entry() for _ in range(count)])
 
     def _entry(self) -> Entry:
         kind = self._body[self._position : self._position + 1]

@@ -1,10 +1,10 @@
 """File trees: immutable, content-addressed folders in pages; a change rewrites only the pages on its way to the root.
 
 A tree is named by the hash of its root folder's top page (`EMPTY` when it has no files). A folder is a sorted list of
-entries, files under their name and sub-folders under their name plus `/`, so that walking folders in order visits files in
-the byte order of their paths. The list is cut into pages after every entry whose key's hash says so, with pages of pages
-above: the cuts depend on the set of names alone, so equal folders have equal pages, however they came about, and comparing
-two versions skips the pages they share. Called by `filesets.py`. The encoding is in `pages.py`.
+entries, files under their name and sub-folders under their name plus `/`, so that walking folders in order visits
+files in the byte order of their paths. The list is cut into pages after every entry whose key's hash says so, with
+pages of pages above: the cuts depend on the set of names alone, so equal folders have equal pages, however they came
+about, and comparing two versions skips the pages they share. Called by `filesets.py`. The encoding is in `pages.py`.
 """
 
 import sqlite3
@@ -15,11 +15,11 @@ from typing import NamedTuple
 from pdk.storage.errors import NodeMissing
 from pdk.storage.nodes import Nodes
 from pdk.storage.pages import (
-    Child,
     DirEntry,
     Entry,
     FileEntry,
-    Page,
+    FolderPage,
+    PageRef,
     Part,
     TreeRoot,
     cuts_after,
@@ -110,7 +110,8 @@ class Trees:
     def walk(self, folder: TreeRoot, prefix: str = "/", after: str = "") -> Iterator[tuple[str, Entry]]:
         """Yield everything below a folder with its path, each folder before what is in it.
 
-        `after`: only paths greater than this one, found without reading what comes before. `prefix` is the folder's path.
+        `after`: only paths greater than this one, found without reading what comes before. `prefix` is the folder's
+        path.
         """
         inside = after.startswith(prefix)
         if after > prefix and not inside:
@@ -154,19 +155,19 @@ class Trees:
         for key in sorted(new_entries.keys() | old_entries.keys()):
             yield new_entries.get(key), old_entries.get(key)
 
-    def _page(self, digest: bytes) -> Page:
+    def _page(self, digest: bytes) -> FolderPage:
         page = self._nodes.get(digest, decode)
-        if not isinstance(page, Page):
+        if not isinstance(page, FolderPage):
             raise NodeMissing(digest, "not the page of a folder it should be in")
         return page
 
-    def _leaves(self, folder: TreeRoot) -> list[Child]:
+    def _leaves(self, folder: TreeRoot) -> list[PageRef]:
         """Return references to the pages of a folder that hold entries."""
         if not folder:
             return []
         page = self._page(folder)
         if page.level == 0:
-            return [Child(page.keys[-1], *_totals(page), folder)]
+            return [PageRef(page.keys[-1], *_totals(page), folder)]
         if page.level == 1:
             return list(page.children)
         return [leaf for child in page.children for leaf in self._leaves(child.digest)]
@@ -204,7 +205,7 @@ class Trees:
         by_leaf: dict[int, list[str]] = {}
         for key in sorted(edits):
             by_leaf.setdefault(min(bisect_left(ends, key), max(len(leaves) - 1, 0)), []).append(key)
-        written: list[Child] = []
+        written: list[PageRef] = []
         carried: list[Entry] = []
         for position, leaf in enumerate(leaves):
             if position not in by_leaf and not carried:
@@ -218,8 +219,8 @@ class Trees:
             written.append(self._write(conn, 0, carried))
         return self._write_index(conn, written)
 
-    def _write_leaves(self, conn: sqlite3.Connection, entries: Sequence[Entry], written: list[Child]) -> list[Entry]:
-        """Write the pages that end at a cut; return the entries after the last cut, which the next page goes on with."""
+    def _write_leaves(self, conn: sqlite3.Connection, entries: Sequence[Entry], written: list[PageRef]) -> list[Entry]:
+        """Write the pages that end at a cut; return the entries after the last one, for the next page to go on with."""
         start = 0
         for position, entry in enumerate(entries, 1):
             if cuts_after(entry.key, 0):
@@ -227,10 +228,10 @@ class Trees:
                 start = position
         return list(entries[start:])
 
-    def _write_index(self, conn: sqlite3.Connection, children: list[Child]) -> TreeRoot:
+    def _write_index(self, conn: sqlite3.Connection, children: list[PageRef]) -> TreeRoot:
         level = 1
         while len(children) > 1:
-            pages, page = [], list[Child]()
+            pages, page = [], list[PageRef]()
             for child in children:
                 page.append(child)
                 if len(page) > 1 and cuts_after(child.last_key, level):
@@ -240,9 +241,9 @@ class Trees:
             level += 1
         return children[0].digest if children else EMPTY
 
-    def _write(self, conn: sqlite3.Connection, level: int, items: Sequence[Entry] | Sequence[Child]) -> Child:
-        page = Page.of(level, items)
-        return Child(page.keys[-1], *_totals(page), TreeRoot(self._nodes.put(conn, encode(page))))
+    def _write(self, conn: sqlite3.Connection, level: int, items: Sequence[Entry] | Sequence[PageRef]) -> PageRef:
+        page = FolderPage.of(level, items)
+        return PageRef(page.keys[-1], *_totals(page), TreeRoot(self._nodes.put(conn, encode(page))))
 
     # Collecting
 
@@ -267,7 +268,7 @@ class Trees:
 _Nested = dict[str, "_Nested"] | Parts
 
 
-def _totals(page: Page) -> tuple[int, int, bytes]:
+def _totals(page: FolderPage) -> tuple[int, int, bytes]:
     return page.size, page.files, page.hash
 
 

@@ -1,7 +1,8 @@
 """Changes to a file set: what one ModifyFile stream or one datum writes, applied to a tree all at once.
 
-Contents go to the chunk store as they come; the changes are kept in order and applied in `apply`, inside the transaction
-that makes them visible. Until then, and after `close` without it, nothing is seen of them. Used by `pfs`. Mirrors `internal/storage/fileset/unordered_writer.go` of pachd.
+Contents go to the chunk store as they come; the changes are kept in order and applied in `apply`, inside the
+transaction that makes them visible. Until then, and after `close` without it, nothing is seen of them. Used by `pfs`.
+Mirrors `internal/storage/fileset/unordered_writer.go` of pachd.
 """
 
 import sqlite3
@@ -38,7 +39,7 @@ class _DeleteFolder(NamedTuple):
 
 
 class FileSetWriter:
-    """Collects changes; paths are absolute and clean (the caller sees to it). Not for several threads at once; to be closed by whoever made it."""
+    """Collects changes, for one thread; paths must be absolute and clean. Whoever makes one closes it."""
 
     def __init__(self, storage: FileSetStorage) -> None:
         self._storage = storage
@@ -48,7 +49,7 @@ class FileSetWriter:
         self._held: list[bytes] = []
 
     def append(self, path: str, data: bytes, tag: str) -> None:
-        """Add bytes (perhaps none) to the end of a datum's part of a file; calls in a row for one file are one stream."""
+        """Add bytes (perhaps none) to a datum's part of a file; calls in a row for one file are one stream."""
         last = self._changes[-1] if self._changes else None
         if self._chunker is None or not isinstance(last, _Add) or (last.path, last.tag) != (path, tag):
             self._end_stream()

@@ -73,9 +73,9 @@ def check_value(value: Any, max_depth: int | None, may_have_surrogates: bool = T
             raise UnsafeJson(Fault.SURROGATE, str(error)) from None
 
 
-def compact(value: Any) -> bytes:
-    """Return compact JSON in ASCII. Raises ValueError for NaN, which would be a fault of an encoder."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+def compact(value: Any, ascii_only: bool = True) -> bytes:
+    """Return compact JSON in ASCII or UTF-8. Raises ValueError for NaN, which would be a fault of an encoder."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=ascii_only).encode()
 
 
 def _children(value: Any) -> list[Any]:

@@ -1,6 +1,6 @@
 """Listening: a socket made here or handed over, and uvicorn on a thread of its own that serves an application on it.
 
-    server = WebServer("determined-http", lambda loop: Application(...), listening_socket("127.0.0.1", 8080))
+    server = WebServer("determined-http", lambda loop: Application(...), listening_socket("127.0.0.1", 8080, "the master"))
     server.start(); server.port; server.stop()
 
 A supervisor that keeps a port open across restarts of a server makes the socket itself and hands it over.
@@ -34,8 +34,8 @@ CLOSE_SECONDS = 0.2
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on host and port (0: a free one). Raises OSError when the port is taken."""
+def listening_socket(host: str, port: int, who: str) -> socket.socket:
+    """Return a socket that listens on host and port (0: a free one). Raises Unavailable when the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -44,9 +44,9 @@ def listening_socket(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise Unavailable(f"{who} cannot listen on {host}:{port}: {error}") from error
     return listener
 
 

@@ -102,6 +102,7 @@ class Router:
     def __init__(self, routes: Iterable[Route]) -> None:
         """Raises ValueError when two routes would answer the same request."""
         self._root = _Node()
+        self._methods: set[str] = set()
         for each in routes:
             node = self._root
             for segment in each.segments:
@@ -109,6 +110,7 @@ class Router:
             if each.method in node.routes:
                 raise ValueError(f"two routes for {each.method} {each.path}")
             node.routes[each.method] = each
+            self._methods.add(each.method)
 
     def match(self, method: str, segments: Sequence[str]) -> tuple[Route, dict[str, str]] | None:
         """Return the route and its path parameters, None when there is none."""
@@ -117,6 +119,10 @@ class Router:
             return None
         names = zip(found.segments, segments, strict=True)
         return found, {name[1:-1]: value for name, value in names if name.startswith("{")}
+
+    def methods(self, segments: Sequence[str]) -> set[str]:
+        """Return the methods a path has routes for."""
+        return {method for method in self._methods if _find(self._root, segments, method) is not None}
 
 
 def _find(node: _Node, segments: Sequence[str], method: str) -> Route | None:

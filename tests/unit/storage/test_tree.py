@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pdk.storage.contents import Content
 from pdk.storage.errors import NodeMissing
-from pdk.storage.pages import DirEntry, FileEntry, Page, Part, decode, encode
+from pdk.storage.pages import DirEntry, FileEntry, FolderPage, Part, decode, encode
 from pdk.storage.tree import EMPTY
 
 
@@ -113,7 +113,7 @@ def test_walking_from_a_path_on(storage, update, present, after):
 def test_pages_read_as_they_were_written():
     folder = DirEntry("d/", 3, 2, b"h" * 32, b"r" * 32)
     file = FileEntry("ü", (Part("t", Content(1, b"c" * 32)), Part("u", Content(0, b"e" * 32, True))))
-    page = Page.of(0, [folder, file])
+    page = FolderPage.of(0, [folder, file])
     assert decode(encode(page)) == page
     assert decode(b"L\x00" + bytes(40)) is None
 

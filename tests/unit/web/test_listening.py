@@ -22,7 +22,7 @@ def serve():
     running = []
 
     def start(app=hello, listener=None):
-        listener = listener or listening_socket("127.0.0.1", 0)
+        listener = listener or listening_socket("127.0.0.1", 0, "the test")
         running.append(WebServer("test-http", lambda loop: app, listener))
         running[-1].start()
         return port_of(listener), running[-1]
@@ -49,22 +49,22 @@ def test_a_socket_that_was_handed_over_is_served_and_no_connection_is_refused_be
 
 def test_a_taken_port_is_an_error_of_who_wants_it(serve):
     port, _ = serve()
-    with pytest.raises(OSError, match="Address already in use"):
-        listening_socket("127.0.0.1", port)
+    with pytest.raises(Unavailable, match=f"the test cannot listen on 127.0.0.1:{port}: .*Address already in use"):
+        listening_socket("127.0.0.1", port, "the test")
 
 
 def test_an_application_that_cannot_be_made_is_told_to_the_caller():
     def broken(loop):
         raise RuntimeError("no database")
 
-    server = WebServer("test-http", broken, listening_socket("127.0.0.1", 0))
+    server = WebServer("test-http", broken, listening_socket("127.0.0.1", 0, "the test"))
     with pytest.raises(Unavailable, match="test-http did not start: no database"):
         server.start()
     server.stop()
 
 
 def test_accepted_connections_do_not_wait_for_acknowledgements():
-    with listening_socket("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+    with listening_socket("127.0.0.1", 0, "the test") as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -86,7 +86,7 @@ def test_stopping_ends_idle_connections_and_frees_the_port(serve):
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         idle.request("GET", "/")
         idle.getresponse()
-    listening_socket("127.0.0.1", port).close()
+    listening_socket("127.0.0.1", port, "the test").close()
     assert "test-http" not in {thread.name for thread in threading.enumerate()}
 
 

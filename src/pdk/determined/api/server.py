@@ -47,8 +47,8 @@ class DeterminedServer:
         return url_of("http", self._host, self.port)
 
     def start(self) -> None:
-        """Listen, answer, then start the trials; raises OSError when the port is taken."""
-        listener = self._listener or listening_socket(self._host, self._port)
+        """Listen, answer, then start the trials; raises Unavailable when the port is taken."""
+        listener = self._listener or listening_socket(self._host, self._port, "the master")
         self._port = port_of(listener)
         self._server = WebServer("determined-http", self._application, listener)
         self._server.start()

@@ -5,68 +5,76 @@ event loop. No answer ever carries a traceback.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Executor
-from typing import Any
-from urllib.parse import parse_qsl, unquote_to_bytes
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from pdk.base.errors import PdkError
 from pdk.kubernetes.api.authentication import Authenticator
 from pdk.kubernetes.api.bodies import BODY_LIMIT
-from pdk.kubernetes.api.http import JSON, Answer, Request, Response, Stream, json_response
-from pdk.kubernetes.api.router import Router
+from pdk.kubernetes.api.http import Request, json_response
+from pdk.kubernetes.api.router import KubernetesRoutes
 from pdk.kubernetes.api.status import failure, failure_status
 from pdk.kubernetes.errors import BadRequest, RequestTooLarge
+from pdk.web.requests import BodyTooLarge, ClientGone, raw_path_of, read_body
+from pdk.web.routing import segments_of
 
 logger = logging.getLogger(__name__)
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
+# Query parameters of a request.
 QUERY_LIMIT = 200
-"""Query parameters of a request."""
+# Headers that go with the code of a failure; after a 413 the rest of the body is not worth reading.
+FAILURE_HEADERS = {
+    401: [("WWW-Authenticate", "Bearer")],
+    413: [("Connection", "close")],
+    429: [("Retry-After", "1")],
+}
 
 
 class KubernetesApp:
     """One ASGI 3 application."""
 
-    def __init__(self, router: Router, authenticator: Authenticator, threads: Executor) -> None:
-        self._router = router
+    def __init__(self, routes: KubernetesRoutes, authenticator: Authenticator, threads: Executor) -> None:
+        self._routes = routes
         self._authenticator = authenticator
         self._threads = threads
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             raise ValueError(f"cannot serve {scope['type']}")
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        answer: Answer
         try:
-            body = await _read_body(headers, receive)
-            request = self._request(scope, headers, body)
+            request = await self._request(scope, receive)
             answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request)
+        except ClientGone:
+            return
         except PdkError as error:
             answer = _failure(error)
-        if isinstance(answer, Stream):
-            await _send_stream(answer, receive, send)
-        else:
-            await _send_response(answer, scope["method"] == "HEAD", send)
+        await answer(scope, receive, send)
 
-    def _request(self, scope: Message, headers: dict[str, str], body: bytes) -> Request:
-        segments = _segments(scope["raw_path"])
-        query = _query(scope["query_string"])
-        request = Request(scope["method"], segments, query, headers, body)
-        if self._router.is_public(request):
-            return request
-        user = self._authenticator.user(headers, scope.get("extensions", {}).get("peer_certificate"))
-        return Request(scope["method"], segments, query, headers, body, user)
-
-    def _answer(self, request: Request) -> Answer:
+    async def _request(self, scope: Scope, receive: Receive) -> Request:
+        headers = Headers(scope=scope)
         try:
-            return self._router.dispatch(request)
+            body = await read_body(receive, headers, BODY_LIMIT)
+            segments = segments_of(raw_path_of(scope))
+        except BodyTooLarge:
+            raise RequestTooLarge(f"Request entity too large: limit is {BODY_LIMIT}") from None
+        except UnicodeDecodeError:
+            raise BadRequest("the path of the URL is not UTF-8") from None
+        request = Request(scope["method"], tuple(segments), _query(scope["query_string"]), headers, body)
+        if self._routes.is_public(request):
+            return request
+        certificate = scope.get("extensions", {}).get("peer_certificate")
+        return replace(request, user=self._authenticator.user(headers, certificate))
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            return self._routes.dispatch(request)
         except PdkError as error:
             return _failure(error)
         except Exception as error:
@@ -77,41 +85,7 @@ class KubernetesApp:
 
 def _failure(error: PdkError) -> Response:
     status = failure(error)
-    headers: tuple[tuple[str, str], ...] = ()
-    if isinstance(error, RequestTooLarge):
-        headers = (("Connection", "close"),)  # the rest of the body is not worth reading
-    elif status["code"] == 429:
-        headers = (("Retry-After", "1"),)
-    elif status["code"] == 401:
-        headers = (("WWW-Authenticate", "Bearer"),)
-    return json_response(status, status["code"], headers)
-
-
-async def _read_body(headers: dict[str, str], receive: Receive) -> bytes:
-    """Return the body; raise RequestTooLarge as soon as it is known to be over the limit."""
-    declared = headers.get("content-length", "0")
-    size = int(declared) if declared.isdecimal() else 0
-    parts = []
-    more = size <= BODY_LIMIT
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        parts.append(message.get("body", b""))
-        size = sum(len(part) for part in parts)
-        more = message.get("more_body", False) and size <= BODY_LIMIT
-    if size > BODY_LIMIT:
-        raise RequestTooLarge(f"Request entity too large: limit is {BODY_LIMIT}")
-    return b"".join(parts)
-
-
-def _segments(raw_path: bytes) -> tuple[str, ...]:
-    """Split a path at its slashes, then decode: an encoded slash stays inside its segment."""
-    try:
-        segments = tuple(unquote_to_bytes(part).decode() for part in raw_path.strip(b"/").split(b"/"))
-    except UnicodeDecodeError:
-        raise BadRequest("the path of the URL is not UTF-8") from None
-    return () if segments == ("",) else segments
+    return json_response(status, status["code"], FAILURE_HEADERS.get(status["code"], ()))
 
 
 def _query(raw: bytes) -> dict[str, str]:
@@ -119,47 +93,5 @@ def _query(raw: bytes) -> dict[str, str]:
         pairs = parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=QUERY_LIMIT)
     except ValueError as error:
         raise BadRequest(f"the query of the URL cannot be read: {error}") from None
-    query: dict[str, str] = {}
-    for name, value in pairs:
-        query.setdefault(name, value)
-    return query
-
-
-async def _send_response(response: Response, head: bool, send: Send) -> None:
-    headers = [
-        (b"content-type", response.content_type.encode()),
-        (b"content-length", str(len(response.body)).encode()),
-        (b"cache-control", b"no-cache, private"),
-        *((name.encode(), value.encode()) for name, value in response.headers),
-    ]
-    await send({"type": "http.response.start", "status": response.code, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else response.body})
-
-
-async def _send_stream(stream: Stream, receive: Receive, send: Send) -> None:
-    """Send the chunks of a stream until it ends or the client goes."""
-    headers = [(b"content-type", (stream.content_type or JSON).encode()), (b"cache-control", b"no-cache, private")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    sending = asyncio.create_task(_send_chunks(stream, send))
-    leaving = asyncio.create_task(_wait_for_disconnect(receive))
-    try:
-        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (sending, leaving):
-            task.cancel()
-        for task in (sending, leaving):
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _send_chunks(stream: Stream, send: Send) -> None:
-    async with contextlib.aclosing(stream.chunks) as chunks:
-        async for chunk in chunks:
-            if chunk:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    # The first of several values counts.
+    return dict(reversed(pairs))

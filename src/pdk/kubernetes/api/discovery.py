@@ -6,10 +6,13 @@ Generated from the resource registry; called by the router. Mirrors kube-apiserv
 import hashlib
 from collections.abc import Iterable
 
-from pdk.kubernetes.api.http import Request, Response, encode, json_response
+from starlette.responses import Response
+
+from pdk.kubernetes.api.http import Request, encode, json_response, response
 from pdk.kubernetes.errors import PathNotFound
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource, Resources
+from pdk.web.routing import route
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 # The Kubernetes release whose API this is; the Python client requires every field.
@@ -41,10 +44,22 @@ class Discovery:
         for group, version, entry in [*kept, *(_review_entry(*review) for review in REVIEWS)]:
             self._entries.setdefault((group, version), []).append(entry)
 
-    def version(self) -> Response:
+    @route("GET", "/healthz", public=True)
+    @route("GET", "/healthz/{check}", public=True)
+    @route("GET", "/livez", public=True)
+    @route("GET", "/livez/{check}", public=True)
+    @route("GET", "/readyz", public=True)
+    @route("GET", "/readyz/{check}", public=True)
+    def health(self, request: Request, check: str = "") -> Response:
+        """Answer `/healthz` and its siblings: that the server answers is all there is to check."""
+        return response(b"ok", "text/plain")
+
+    @route("GET", "/version", public=True)
+    def version(self, request: Request) -> Response:
         """Answer `/version`."""
         return json_response(VERSION)
 
+    @route("GET", "/api")
     def core(self, request: Request) -> Response:
         """Answer `/api`."""
         if _wants_aggregated(request):
@@ -52,6 +67,7 @@ class Discovery:
         address = {"clientCIDR": "0.0.0.0/0", "serverAddress": request.headers.get("host", "")}
         return json_response({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [address]})
 
+    @route("GET", "/apis")
     def groups(self, request: Request) -> Response:
         """Answer `/apis`."""
         if _wants_aggregated(request):
@@ -60,13 +76,16 @@ class Discovery:
         groups = [self._group(name) for name in names]
         return json_response({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 
-    def group(self, name: str) -> Response:
+    @route("GET", "/apis/{group}")
+    def group(self, request: Request, group: str) -> Response:
         """Answer `/apis/<group>`."""
-        if not name or not any(group == name for group, _ in self._entries):
+        if not any(name == group for name, _ in self._entries if name):
             raise PathNotFound
-        return json_response({"kind": "APIGroup", "apiVersion": "v1"} | self._group(name))
+        return json_response({"kind": "APIGroup", "apiVersion": "v1"} | self._group(group))
 
-    def resources(self, group: str, version: str) -> Response:
+    @route("GET", "/api/{version}")
+    @route("GET", "/apis/{group}/{version}")
+    def resources(self, request: Request, version: str, group: str = "") -> Response:
         """Answer `/api/v1` and `/apis/<group>/<version>`."""
         if (group, version) not in self._entries:
             raise PathNotFound
@@ -102,7 +121,7 @@ class Discovery:
             }
         )
         etag = hashlib.sha256(body).hexdigest()[:32].upper()
-        return Response(200, body, AGGREGATED, (("ETag", f'"{etag}"'), ("Vary", "Accept")))
+        return response(body, AGGREGATED, headers=(("ETag", f'"{etag}"'), ("Vary", "Accept")))
 
 
 def _wants_aggregated(request: Request) -> bool:

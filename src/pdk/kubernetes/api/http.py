@@ -1,16 +1,19 @@
-"""Requests and responses as the handlers see them, and what every handler needs to read from a URL.
+"""Requests as the handlers see them, what every handler needs to read from a URL, and the answers they give.
 
 Built by `app.py` from ASGI messages; nothing below it knows about ASGI or sockets.
 """
 
-import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pdk.kubernetes.errors import BadRequest
+from starlette.responses import Response
 
-JSON = "application/json"
+from pdk.kubernetes.errors import BadRequest
+from pdk.web.answers import JSON_TYPE, Stream
+from pdk.web.json_text import compact
+
+CACHING = {"cache-control": "no-cache, private"}
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,14 @@ class User:
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request with its body; header names are lower case."""
+    """One HTTP request with its body; header names are lower case, of a query parameter the first value counts.
+
+    `segments` is the path, split at its slashes and decoded; a trailing slash leaves no empty segment.
+    """
 
     method: str
     segments: tuple[str, ...]
-    """The path, split at its slashes and decoded; a trailing slash leaves no empty segment."""
     query: Mapping[str, str] = field(default_factory=dict)
-    """The first value of each query parameter."""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     user: User = User("system:anonymous", ("system:unauthenticated",))
@@ -63,32 +67,24 @@ class Request:
         return int(text)
 
 
-@dataclass(frozen=True)
-class Response:
-    """A complete answer."""
-
-    code: int
-    body: bytes
-    content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Stream:
-    """An answer whose end is not known when it starts: a watch, a followed log."""
-
-    chunks: AsyncGenerator[bytes, None]
-    content_type: str = JSON
-
-
-Answer = Response | Stream
-
-
-def json_response(obj: Any, code: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+def json_response(obj: Any, code: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:
     """Return an object as a JSON answer."""
-    return Response(code, encode(obj), JSON, headers)
+    return response(encode(obj), JSON_TYPE, code, headers)
+
+
+def response(body: bytes, content_type: str, code: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    """Return a whole answer; `headers` may name one several times."""
+    answer = Response(body, code, {"content-type": content_type, **CACHING})
+    for name, value in headers:
+        answer.headers.append(name, value)
+    return answer
+
+
+def stream_response(chunks: AsyncGenerator[bytes, None], content_type: str = JSON_TYPE) -> Stream:
+    """Return an answer whose end is not known when it starts: a watch, a followed log."""
+    return Stream(chunks, headers={"content-type": content_type, **CACHING})
 
 
 def encode(obj: Any) -> bytes:
     """Return compact UTF-8 JSON."""
-    return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode()
+    return compact(obj, ascii_only=False)

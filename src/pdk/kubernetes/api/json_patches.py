@@ -1,4 +1,4 @@
-"""JSON merge patch (RFC 7386) and JSON patch (RFC 6902), as kubectl and the Python clients send them.
+"""JSON patch (RFC 6902), as kubectl and the Python clients send it.
 
 Pure functions called by `patches.py`; the patched object is built anew, the given one is not touched. JSON patches are
 applied by the `jsonpatch` library, one operation at a time, so that no patch can grow an object without end.
@@ -17,19 +17,6 @@ from pdk.kubernetes.kinds.json_object import JsonObject
 OPERATIONS_LIMIT = 10_000
 # Bytes that all `copy` operations of one patch may add.
 COPY_LIMIT = 3 * 1024 * 1024
-
-
-def merge_patch(target: Any, patch: Any) -> Any:
-    """Return `target` with a merge patch applied: null removes, objects merge, everything else replaces."""
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = merge_patch(merged.get(key), value)
-    return merged
 
 
 def json_patch(target: Any, operations: Any) -> Any:

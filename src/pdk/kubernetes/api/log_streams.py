@@ -7,12 +7,15 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator
 
-from pdk.kubernetes.api.http import Answer, Request, Response, Stream
-from pdk.kubernetes.api.routes import Route
+from starlette.responses import Response
+
+from pdk.kubernetes.api.http import Request, response, stream_response
+from pdk.kubernetes.api.routes import Target
 from pdk.kubernetes.errors import BadRequest
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.objects import ObjectStore
 from pdk.kubernetes.store.pod_logs import LogOptions, LogReader, PodLogs
+from pdk.web.routing import route
 
 TEXT = "text/plain"
 POLL_SECONDS = 0.2
@@ -26,18 +29,19 @@ class LogStreams:
         self._logs = logs
         self._stopping = stopping
 
-    def log(self, route: Route, request: Request) -> Answer:
+    @route("GET", "{collection}/{name}/log")
+    def log(self, target: Target, request: Request) -> Response:
         """Answer the log of one container of a pod as plain text. Raises ObjectNotFound, BadRequest."""
-        pod = self._store.get("pods", route.namespace, route.name)
+        pod = self._store.get("pods", target.namespace, target.name)
         container = _container(pod, request.query.get("container", ""))
         options = _options(request)
-        reader = self._logs.follow(route.namespace, route.name, container, options)
+        reader = self._logs.follow(target.namespace, target.name, container, options)
         if not reader.exists:
             _refuse_without_log(pod, container, options.previous)
         if request.flag("follow") and not options.previous:
-            return Stream(self._follow(pod, container, reader), TEXT)
+            return stream_response(self._follow(pod, container, reader), TEXT)
         try:
-            return Response(200, b"".join(reader.read_new()), TEXT)
+            return response(b"".join(reader.read_new()), TEXT)
         finally:
             reader.close()
 

@@ -8,11 +8,16 @@ that there is no such kind.
 
 import hashlib
 
+from starlette.responses import Response
+
 from pdk.kubernetes.api.discovery import VERSION
-from pdk.kubernetes.api.http import Response, encode, json_response
+from pdk.kubernetes.api.http import Request, encode, json_response, response
+from pdk.kubernetes.api.routes import collection_path
 from pdk.kubernetes.errors import PathNotFound
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource, Resources
+from pdk.web.answers import JSON_TYPE
+from pdk.web.routing import route
 
 PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
@@ -24,13 +29,15 @@ class OpenApi:
         self._resources = resources
         self._documents: dict[str, bytes] = {}
 
-    def version_2(self) -> Response:
+    @route("GET", "/openapi/v2")
+    def version_2(self, request: Request) -> Response:
         """Answer `/openapi/v2`."""
         # openapi.v2.Document {swagger: 1, info: 2 {title: 1, version: 2}}
         info = _text_field(1, "Kubernetes") + _text_field(2, VERSION["gitVersion"])
-        return Response(200, _text_field(1, "2.0") + b"\x12" + bytes([len(info)]) + info, PROTOBUF_V2)
+        return response(_text_field(1, "2.0") + b"\x12" + bytes([len(info)]) + info, PROTOBUF_V2)
 
-    def index(self) -> Response:
+    @route("GET", "/openapi/v3")
+    def index(self, request: Request) -> Response:
         """Answer `/openapi/v3`."""
         paths = {}
         for group, version in self._resources.group_versions():
@@ -39,18 +46,13 @@ class OpenApi:
             paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={digest}"}
         return json_response({"paths": paths})
 
-    def document(self, segments: tuple[str, ...]) -> Response:
-        """Answer `/openapi/v3/api/v1` and `/openapi/v3/apis/<group>/<version>`."""
-        match segments:
-            case ("api", version):
-                group = ""
-            case ("apis", group, version):
-                pass
-            case _:
-                raise PathNotFound
+    @route("GET", "/openapi/v3/api/{version}")
+    @route("GET", "/openapi/v3/apis/{group}/{version}")
+    def document(self, request: Request, version: str, group: str = "") -> Response:
+        """Answer the document of a group version."""
         if (group, version) not in self._resources.group_versions():
             raise PathNotFound
-        return Response(200, self._document(group, version))
+        return response(self._document(group, version), JSON_TYPE)
 
     def _document(self, group: str, version: str) -> bytes:
         key = f"{group}/{version}"
@@ -67,7 +69,7 @@ def build_document(resources: list[Resource]) -> JsonObject:
         name = schema_name(resource)
         kind = {"group": resource.group, "version": resource.version, "kind": resource.kind}
         schemas[name] = resource.schema | {"x-kubernetes-group-version-kind": [kind]}
-        collection = _collection_path(resource)
+        collection = collection_path(resource)
         paths[collection] = _operations(resource, kind, ("get", "post"))
         paths[f"{collection}/{{name}}"] = _operations(resource, kind, ("get", "put", "patch", "delete"))
     return {
@@ -82,11 +84,6 @@ def schema_name(resource: Resource) -> str:
     """Return the component name of a resource's schema: the group reversed, version, kind."""
     group = resource.group or "core.api.k8s.io"
     return ".".join([*reversed(group.split(".")), resource.version, resource.kind])
-
-
-def _collection_path(resource: Resource) -> str:
-    root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
-    return f"{root}/namespaces/{{namespace}}/{resource.plural}" if resource.namespaced else f"{root}/{resource.plural}"
 
 
 _ACTIONS = {"get": "get", "post": "post", "put": "put", "patch": "patch", "delete": "delete"}

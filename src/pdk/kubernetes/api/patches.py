@@ -3,16 +3,18 @@
 Called by the object handlers. Mirrors kube-apiserver's patch handler: strategic merge patches for built-in kinds only.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 from pdk.kubernetes.api.bodies import as_object, check_value, read_json, read_yaml
 from pdk.kubernetes.api.http import Request
-from pdk.kubernetes.api.json_patches import json_patch, merge_patch
+from pdk.kubernetes.api.json_patches import json_patch
 from pdk.kubernetes.api.strategic_merge import strategic_merge
 from pdk.kubernetes.errors import BadRequest, UnsupportedMediaType
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource
+from pdk.web.merge_patch import merge_patch
 
 Change = Callable[[JsonObject], JsonObject]
 
@@ -43,7 +45,7 @@ def read_patch(resource: Resource, request: Request) -> Change:
     if not isinstance(patch, dict):
         raise BadRequest(f"the body of a patch of type {request.content_type} must be an object")
     if request.content_type == MERGE_PATCH:
-        return _checked(lambda obj: merge_patch(obj, patch))
+        return _checked(lambda obj: merge_patch(obj, copy.deepcopy(patch)))
     return _checked(lambda obj: strategic_merge(resource.kind, obj, patch))
 
 

@@ -4,12 +4,13 @@ Called by the router. Everybody who gets in here may do everything the server ca
 verb the server does not have on a resource says no, so that a preflight check is not told something untrue.
 """
 
+from starlette.responses import Response
+
 from pdk.kubernetes.api.bodies import read_object
-from pdk.kubernetes.api.discovery import REVIEWS
-from pdk.kubernetes.api.http import Request, Response, json_response
-from pdk.kubernetes.errors import PathNotFound
+from pdk.kubernetes.api.http import Request, json_response
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resources
+from pdk.web.routing import route
 
 
 class Reviews:
@@ -18,10 +19,9 @@ class Reviews:
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
-    def is_review(self, segments: tuple[str, ...]) -> bool:
-        """Tell whether a path is one of a review kind."""
-        return len(segments) == 4 and any(segments[1:] == (group, version, name) for group, version, _, name in REVIEWS)
-
+    @route("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews")
+    @route("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+    @route("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews")
     def create(self, request: Request) -> Response:
         """Answer the review in the body with its status filled in."""
         group, version, plural = request.segments[1:]
@@ -33,10 +33,8 @@ class Reviews:
                 kind, status = "SelfSubjectAccessReview", self._access(spec)
             case "selfsubjectrulesreviews":
                 kind, status = "SelfSubjectRulesReview", self._rules()
-            case "selfsubjectreviews":
-                kind, status = "SelfSubjectReview", {"userInfo": _user(request)}
             case _:
-                raise PathNotFound
+                kind, status = "SelfSubjectReview", {"userInfo": _user(request)}
         answer = {"kind": kind, "apiVersion": f"{group}/{version}", "metadata": {}, "spec": spec, "status": status}
         return json_response(answer, 201)
 

@@ -1,16 +1,20 @@
-"""Reads a URL path: which resource, namespace, object and subresource it names.
+"""The URLs of resources: `{collection}` in the path of a handler's route stands for them, once for each resource.
 
-Called by `router.py` for everything under `/api/<version>` and `/apis/<group>/<version>`.
+Used by `router.py`, and by the OpenAPI documents, which name the same paths.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
-from pdk.kubernetes.errors import PathNotFound
-from pdk.kubernetes.kinds.resource import Resource, Resources
+from pdk.kubernetes.kinds.resource import Resource
+from pdk.web.routing import Route
+
+COLLECTION = "{collection}"
 
 
 @dataclass(frozen=True)
-class Route:
+class Target:
     """What a path names; an empty string where it names nothing."""
 
     resource: Resource
@@ -19,28 +23,32 @@ class Route:
     subresource: str = ""
 
 
-def parse_route(resources: Resources, segments: tuple[str, ...]) -> Route:
-    """Return what the segments of a path name. Raises PathNotFound when this server has no such thing."""
-    match segments:
-        case ("api", version, *rest):
-            group = ""
-        case ("apis", group, version, *rest):
-            pass
-        case _:
-            raise PathNotFound
-    match rest:
-        case ["namespaces", namespace, plural, *names] if resources.find(group, version, plural) or group:
-            return _route(resources, (group, version, plural), namespace, names)
-        case [plural, *names]:
-            return _route(resources, (group, version, plural), "", names)
-    raise PathNotFound
+def collection_path(resource: Resource) -> str:
+    """Return the path of a resource's objects, with `{namespace}` when it has any."""
+    root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+    return f"{root}/namespaces/{{namespace}}/{resource.plural}" if resource.namespaced else f"{root}/{resource.plural}"
 
 
-def _route(resources: Resources, what: tuple[str, str, str], namespace: str, names: list[str]) -> Route:
-    resource = resources.find(*what)
-    # An object of a namespaced kind is only reached through its namespace, a cluster-wide one never through one.
-    misplaced = resource is not None and ((names and not namespace) if resource.namespaced else bool(namespace))
-    if resource is None or misplaced or len(names) > 2 or "" in names:
-        raise PathNotFound
-    name, subresource = [*names, "", ""][:2]
-    return Route(resource, namespace, name, subresource)
+def resource_routes(resource: Resource, handlers: list[Route]) -> Iterator[Route]:
+    """Yield the routes of one resource: a handler's route with its paths, the subresources it has not left out.
+
+    An object of a namespaced kind is only reached through its namespace, a cluster-wide one never through one.
+    """
+    subresources = {"": True, "status": resource.has_status, "log": resource.has_log}
+    collection = collection_path(resource)
+    for each in handlers:
+        subresource = each.path.partition("/{name}/")[2]
+        if not subresources[subresource]:
+            continue
+        paths = {each.path.replace(COLLECTION, collection)}
+        if each.path == COLLECTION:
+            paths.add(collection.replace("/namespaces/{namespace}", ""))
+        for path in paths:
+            yield replace(each, path=path, handler=_on(each.handler, resource, subresource))
+
+
+def _on(handler: Callable[..., Any], resource: Resource, subresource: str) -> Callable[..., Any]:
+    def answer(request: Any, namespace: str = "", name: str = "") -> Any:
+        return handler(Target(resource, namespace, name, subresource), request)
+
+    return answer

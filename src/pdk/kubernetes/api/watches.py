@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from pdk.kubernetes.api.http import Request, Stream, encode
+from pdk.kubernetes.api.http import Request, encode, stream_response
 from pdk.kubernetes.api.objects import ObjectHandlers
-from pdk.kubernetes.api.routes import Route
+from pdk.kubernetes.api.routes import Target
 from pdk.kubernetes.api.status import failure
 from pdk.kubernetes.api.tables import METADATA, TABLE, View, show, show_list
 from pdk.kubernetes.api.watch_hub import Change, Subscription, WatchHub
@@ -20,6 +20,8 @@ from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.objects import ObjectStore, WatchEvent
 from pdk.kubernetes.store.rows import EventType
 from pdk.kubernetes.store.selectors import Match, compile_selectors
+from pdk.web.answers import Stream
+from pdk.web.routing import route
 
 # How long a watch lasts when the client does not say.
 DEFAULT_SECONDS = 3600
@@ -33,7 +35,7 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 class Watch:
     """What one client watches, and how it wants to see it."""
 
-    route: Route
+    target: Target
     view: View
     matches: Match | None
     # 0: from now, after the objects of now.
@@ -53,29 +55,31 @@ class Watches:
         self._store = store
         self._hub = hub
 
-    def watch(self, route: Route, request: Request) -> Stream:
+    @route("WATCH", "{collection}")
+    @route("WATCH", "{collection}/{name}")
+    def watch(self, target: Target, request: Request) -> Stream:
         """Answer a stream of events. Raises BadRequest, TooManyRequests before it starts."""
         self._hub.check_room()
         labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
-        if route.name:
-            fields = f"metadata.name={route.name}"
+        if target.name:
+            fields = f"metadata.name={target.name}"
         view = ObjectHandlers.view(request)
         seconds = request.number("timeoutSeconds")
         watch = Watch(
-            route=route,
+            target=target,
             view=view,
-            matches=compile_selectors(route.resource, labels, fields),
+            matches=compile_selectors(target.resource, labels, fields),
             revision=_revision(request.query.get("resourceVersion", "")),
             seconds=DEFAULT_SECONDS if seconds is None or seconds <= 0 else seconds,
             bookmarks=request.flag("allowWatchBookmarks"),
             initial_events=request.flag("sendInitialEvents"),
-            selection=(route.resource, view, labels, fields),
+            selection=(target.resource, view, labels, fields),
         )
-        return Stream(self._events(watch))
+        return stream_response(self._events(watch))
 
     async def _events(self, watch: Watch) -> AsyncGenerator[bytes, None]:
         deadline = time.monotonic() + watch.seconds
-        with self._hub.subscribe(watch.route.resource.stored, watch.route.namespace) as subscription:
+        with self._hub.subscribe(watch.target.resource.stored, watch.target.namespace) as subscription:
             try:
                 revision = watch.revision
                 if not revision or watch.initial_events:
@@ -94,11 +98,11 @@ class Watches:
                 yield encode({"type": EventType.ERROR, "object": failure(error)}) + b"\n"
 
     def _present(self, watch: Watch) -> tuple[list[JsonObject], int]:
-        objects, revision = self._store.list(watch.route.resource.stored, watch.route.namespace or None)
+        objects, revision = self._store.list(watch.target.resource.stored, watch.target.namespace or None)
         return [obj for obj in objects if watch.matches is None or watch.matches(obj)], revision
 
     def _backlog(self, watch: Watch, revision: int) -> list[WatchEvent]:
-        return self._store.changes_since(revision, watch.route.resource.stored, watch.route.namespace or None, PAGE)
+        return self._store.changes_since(revision, watch.target.resource.stored, watch.target.namespace or None, PAGE)
 
     async def _live(
         self, watch: Watch, subscription: Subscription, revision: int, deadline: float
@@ -142,14 +146,14 @@ class Watches:
             return self._encode(watch, EventType.DELETED, event.previous | {"metadata": metadata})
         return b""
 
-    def _encode(self, watch: Watch, event_type: EventType, obj: JsonObject) -> bytes:
-        return encode({"type": event_type, "object": show(watch.view, watch.route.resource, obj)}) + b"\n"
+    def _encode(self, watch: Watch, event_type: str, obj: JsonObject) -> bytes:
+        return encode({"type": event_type, "object": show(watch.view, watch.target.resource, obj)}) + b"\n"
 
     def _bookmark(self, watch: Watch, revision: int, initial: bool = False) -> bytes:
         metadata: JsonObject = {"resourceVersion": str(revision)}
         if initial:
             metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
-        resource = watch.route.resource
+        resource = watch.target.resource
         if watch.view.form == TABLE:
             obj = show_list(watch.view, resource, [], revision) | {"metadata": metadata}
         elif watch.view.form == METADATA:

@@ -1,6 +1,7 @@
 """`admin_v2.API`, `versionpb_v2.API`, the health service, and auth's answer that it is off.
 
-What every client asks first. Mirrors `server/admin/server`, `version` and `server/auth` of pachd (auth.go: not activated).
+What every client asks first. Mirrors `server/admin/server`, `version` and `server/auth` of pachd (auth.go: not
+activated).
 """
 
 from betterproto.lib.google.protobuf import Empty

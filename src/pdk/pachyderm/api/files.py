@@ -1,4 +1,4 @@
-"""The file methods of `pfs_v2.API`. Only translates. Mirrors `modifyFile`, `getFile` and others of pachd's api_server.go."""
+"""The file methods of `pfs_v2.API`. Only translates. Mirrors pachd's `api_server.go` (modifyFile, getFile ...)."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -19,8 +19,8 @@ from pdk.pachyderm.pfs.tar import tar_stream
 from pdk.pachyderm.pfs.types import DEFAULT_DATUM, FileInfo
 from pdk.pachyderm.pfs.writer import FileWriter
 
+# How much of a file goes into one message, about; clients accept 20 MiB.
 CHUNK_BYTES = 1 << 20
-"""How much of a file goes into one message, about; clients accept 20 MiB."""
 
 
 class _OfFile(Protocol):
@@ -159,7 +159,7 @@ class FileService:
 
 
 def _regroup(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Join small pieces, so that thousands of small files do not become thousands of messages; one empty piece for nothing."""
+    """Yield small pieces joined, so that many small files are not as many messages; an empty one for none."""
     buffer, sent = bytearray(), False
     for piece in pieces:
         if buffer and len(buffer) + len(piece) > CHUNK_BYTES:

@@ -2,9 +2,9 @@
 
 The classes of `api/pfs.py`, `api/pps.py`, `api/admin.py`, ... mark each handler with `@rpc("InspectCommit")`, and
 `methods_of` collects them. A handler takes the decoded request (an iterator of requests when the client streams) and a
-`Call`, and returns a message, None (= Empty), or an iterable of messages when the server streams. It raises the errors of
-`pdk.base.errors`; `api/status.py` maps them. The first line of its docstring is its row of the compatibility page. Methods
-without a handler answer UNIMPLEMENTED. Mirrors the interceptors of pachd's `internal/middleware`.
+`Call`, and returns a message, None (= Empty), or an iterable of messages when the server streams. It raises the errors
+of `pdk.base.errors`; `api/status.py` maps them. The first line of its docstring is its row of the compatibility page.
+Methods without a handler answer UNIMPLEMENTED. Mirrors the interceptors of pachd's `internal/middleware`.
 """
 
 import logging
@@ -23,11 +23,11 @@ from pdk.reconcile.changes import Changes
 
 logger = logging.getLogger(__name__)
 
+# Clients send up to 20 MiB in a message; we never send more than `api.files.CHUNK_BYTES` of a file in one.
 MAX_MESSAGE_BYTES = 64 << 20
-"""Clients send up to 20 MiB in a message; we never send more than `api.files.CHUNK_BYTES` of a file in one."""
 
+# Calls at the same time, those that wait (InspectCommit, SubscribeCommit, following logs) included.
 THREADS = 200
-"""Calls at the same time, those that wait (InspectCommit, SubscribeCommit, following logs) included."""
 
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -69,7 +69,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Mark:
-    """What `rpc` notes on a handler; `service` "" is that of its class, `method` "*" stands for those without a handler."""
+    """What `rpc` notes on a handler; `service` "" is that of its class, `method` "*" every one without a handler."""
 
     method: str
     service: str
@@ -79,8 +79,8 @@ class Mark:
 def rpc(method: str, service: str = "", refuses: bool = False) -> Callable[[F], F]:
     """Mark a handler with the names of its call on the wire.
 
-    Without `service` it is the `service` of the class. `refuses`: the call is known but always answers with an error, so
-    the compatibility page must not list it as answered.
+    Without `service` it is the `service` of the class. `refuses`: the call is known but always answers with an error,
+    so the compatibility page must not list it as answered.
     """
 
     def mark(handler: F) -> F:

@@ -12,7 +12,7 @@ _PIECE_BYTES = 1 << 20
 
 
 def read_url(url: str) -> Iterator[bytes]:
-    """Yield the body of a GET. Raises Internal with the status when it is 400 or more, Unimplemented for other schemes."""
+    """Yield the body of a GET. Raises Internal with a status of 400 or more, Unimplemented for another scheme."""
     scheme = urllib.parse.urlsplit(url).scheme
     if scheme not in ("http", "https"):
         raise Unimplemented(f"cannot add a file from {url!r}: only http and https are implemented")

@@ -1,16 +1,16 @@
 """The messages and methods of Pachyderm's protocol, derived at start from the installed `pachyderm_sdk`.
 
-The SDK holds betterproto classes: they lack field presence, strict JSON and speed. From their field numbers and types this
-module builds descriptors in a private pool, and so gets ordinary protobuf (upb) messages for the same bytes. Used by every
-servicer of `api/`; nothing of it is known outside `api/`.
+The SDK holds betterproto classes: they lack field presence, strict JSON and speed. From their field numbers and types
+this module builds descriptors in a private pool, and so gets ordinary protobuf (upb) messages for the same bytes. Used
+by every servicer of `api/`; nothing of it is known outside `api/`.
 
     wire = Wire()
     info = wire[pfs.CommitInfo](description="x")            # the protobuf twin of the SDK's class
     set_time(info, "started", moment)
     wire.rpcs["pfs_v2.API", "InspectCommit"].request        # what a method takes
 
-To the type checker a twin is the SDK's class: it knows every message and its fields. Where protobuf differs from betterproto
-(presence, oneofs, times, wrappers, a field named `from`) only the functions of `fields.py` may be used.
+To the type checker a twin is the SDK's class: it knows every message and its fields. Where protobuf differs from
+betterproto (presence, oneofs, times, wrappers, a field named `from`) only the functions of `fields.py` may be used.
 """
 
 import dataclasses
@@ -100,7 +100,7 @@ class Namespace:
 
 
 class Wire:
-    """All messages (`wire[pfs.CommitInfo]`, or by name `wire.pfs.CommitInfo`) and methods (`wire.rpcs`) of the protocol."""
+    """All messages (`wire[pfs.CommitInfo]` or `wire.pfs.CommitInfo`) and methods (`wire.rpcs`) of the protocol."""
 
     def __init__(self) -> None:
         """Derive everything; takes some tens of milliseconds beside the import of the SDK."""

@@ -16,9 +16,9 @@ def create_branch(
 ) -> None:
     """Add a branch, move its head, or change what it comes from.
 
-    Without `head` a new branch gets an empty finished AUTO commit, or, when it has provenance, an open one at the end of
-    the transaction. Changed provenance also gives a new output commit, except when it becomes empty. Raises RepoNotFound,
-    BranchNotFound (upstream), CommitNotFound, InvalidProvenance, InvalidName.
+    Without `head` a new branch gets an empty finished AUTO commit, or, when it has provenance, an open one at the end
+    of the transaction. Changed provenance also gives a new output commit, except when it becomes empty. Raises
+    RepoNotFound, BranchNotFound (upstream), CommitNotFound, InvalidProvenance, InvalidName.
     """
     row = ensure_branch(tx, branch)
     upstream = [find_branch(tx.conn, other) for other in dict.fromkeys(direct_provenance)]

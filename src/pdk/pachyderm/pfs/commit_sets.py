@@ -42,7 +42,7 @@ def squash_commit_set(tx: PfsTransaction, set_id: CommitSetId) -> None:
 
 
 def drop_commit(tx: PfsTransaction, commit: Commit, recursive: bool = False) -> None:
-    """Remove a commit and what it added; `recursive`: with all that builds on it or comes from it. Raises CommitInUse."""
+    """Remove a commit and what it added; `recursive`: and all that builds on or comes from it. Raises CommitInUse."""
     row = find_commit(tx.conn, commit)
     dependent = _dependent(tx.conn, row, with_children=True)
     if dependent and not recursive:
@@ -55,7 +55,7 @@ def drop_commit(tx: PfsTransaction, commit: Commit, recursive: bool = False) -> 
 
 
 def squash_commit(tx: PfsTransaction, commit: Commit, recursive: bool = False) -> None:
-    """Remove a commit, what it added stays in its children; `recursive`: with all that comes from it. Raises CommitInUse."""
+    """Remove a commit, its data stays in its children; `recursive`: and all that comes from it. Raises CommitInUse."""
     row = find_commit(tx.conn, commit)
     dependent = _dependent(tx.conn, row, with_children=False)
     if dependent and not recursive:
@@ -93,7 +93,8 @@ def _check_children(conn: sqlite3.Connection, row: CommitRow) -> None:
     children = commit_rows.children(conn, row.id)
     if not children:
         raise CommitInUse(
-            f"cannot squash a commit that has no children as that would cause data loss, use the drop operation instead: {row.handle}"
+            "cannot squash a commit that has no children as that would cause data loss, "
+            f"use the drop operation instead: {row.handle}"
         )
     for child in children:
         if child.finished is None:

@@ -1,8 +1,9 @@
-"""Start, finish and clear commits; what a commit's files are; mirrors `server_commit.go` of pachd."""
+"""Start, finish, clear and list commits; what a commit's files are; mirrors `server_commit.go` of pachd."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from pdk.base.errors import InvalidArgument
 from pdk.pachyderm.errors import (
     BaseNotFinished,
     CommitExists,
@@ -19,7 +20,7 @@ from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.branches import BranchRow
 from pdk.pachyderm.store.commits import CommitRow
-from pdk.pachyderm.values import Branch, Commit, CommitId, OriginKind
+from pdk.pachyderm.values import Branch, Commit, CommitId, OriginKind, Repo
 from pdk.storage.pages import TreeRoot
 from pdk.storage.tree import EMPTY
 from pdk.storage.writer import FileSetWriter
@@ -72,7 +73,7 @@ def insert_commit(
     description: str,
     upstream_ids: Sequence[CommitId],
 ) -> CommitRow:
-    """Open a commit in the transaction's set, move the branch to it and mark the branch changed. Raises CommitExists."""
+    """Open a commit in the transaction's set and move the branch to it, marked as changed. Raises CommitExists."""
     present = commit_rows.get(tx.conn, branch.repo_id, tx.set_id)
     if present is not None:
         raise CommitExists(present.handle)
@@ -149,7 +150,7 @@ def write(tx: PfsTransaction, row: CommitRow, changes: FileSetWriter) -> None:
 
 
 def write_branch(tx: PfsTransaction, branch: Branch, changes: FileSetWriter) -> Commit:
-    """Apply changes to the open head of a branch, or else to a new commit that is finished with them (a one-off commit).
+    """Apply changes to the open head of a branch, or else to a new commit that is finished with them.
 
     Raises RepoNotFound, OutputBranch, CommitExists.
     """
@@ -204,6 +205,30 @@ def state_of(conn: sqlite3.Connection, row: CommitRow) -> CommitState:
     if all(upstream.finished for upstream in commit_rows.direct_provenance(conn, row.id)):
         return CommitState.READY
     return CommitState.STARTED
+
+
+def list_commits(
+    conn: sqlite3.Connection, repo: Repo | None, newest: Commit | None, oldest: Commit | None
+) -> Iterator[CommitRow]:
+    """Yield the commits of a repo or of all, newest first, or `newest` and its ancestors later than `oldest`.
+
+    Raises RepoNotFound, CommitNotFound, InvalidArgument (`oldest` without `newest`).
+    """
+    if newest is not None:
+        yield from _ancestors(conn, find_commit(conn, newest), oldest)
+        return
+    if oldest is not None:
+        raise InvalidArgument("cannot use `from` commit without `to` commit")
+    yield from commit_rows.list_all(conn) if repo is None else commit_rows.list_of_repo(conn, find_repo(conn, repo).id)
+
+
+def _ancestors(conn: sqlite3.Connection, row: CommitRow, end: Commit | None) -> Iterator[CommitRow]:
+    end_id = find_commit(conn, end).id if end is not None else None
+    while row.id != end_id:
+        yield row
+        if row.parent_id is None:
+            return
+        row = commit_rows.get_by_id(conn, row.parent_id)
 
 
 def remove(tx: PfsTransaction, row: CommitRow) -> None:

@@ -1,20 +1,19 @@
 """Pfs: the version-controlled file system, as pps and the api see it.
 
-One object per server, made by `pdk.stack` from a `Database` (with `store.pfs_schema.MIGRATIONS`), a `FileSetStorage` and
-the server's `Changes`. Mirrors the driver of pachd's `src/server/pfs/server`. Changes of repos, branches and commits go
-through `transaction()`; files through `file_writer` and `modify_file`; everything else only reads. Every method raises
-the errors of `pdk.pachyderm.errors`.
+One object per server, made by `pdk.stack` from a `Database` (with `store.pfs_schema.MIGRATIONS`), a `FileSetStorage`
+and the server's `Changes`. Mirrors the driver of pachd's `src/server/pfs/server`. Changes of repos, branches and
+commits go through `transaction()`; files through `file_writer` and `modify_file`; everything else only reads. Every
+method raises the errors of `pdk.pachyderm.errors`.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from pdk.base import clock, ids
+from pdk.base.errors import Unavailable
 from pdk.db.database import Database
-from pdk.pachyderm.errors import CommitFinished
-from pdk.pachyderm.pfs import commit_sets, commits, handles, listing, propagation, repos
+from pdk.pachyderm.errors import CommitDeleted, CommitFinished, CommitNotFound, RepoNotFound
+from pdk.pachyderm.pfs import commit_sets, commits, handles, propagation, repos
 from pdk.pachyderm.pfs.files import Files
 from pdk.pachyderm.pfs.infos import (
     branch_info,
@@ -36,7 +35,6 @@ from pdk.pachyderm.pfs.types import (
     CommitInfo,
     CommitState,
     FileDiff,
-    FileInfo,
     ProjectInfo,
     RepoInfo,
 )
@@ -44,13 +42,14 @@ from pdk.pachyderm.pfs.writer import FileWriter
 from pdk.pachyderm.store import branches as branch_rows
 from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store import repos as repo_rows
-from pdk.pachyderm.values import Branch, Commit, CommitSetId, Repo
+from pdk.pachyderm.values import Branch, Commit, CommitId, CommitSetId, Repo
 from pdk.reconcile.changes import Changes
 from pdk.storage import garbage
 from pdk.storage.filesets import FileSetStorage
 from pdk.storage.writer import FileSetWriter
 
-logger = logging.getLogger(__name__)
+# How often a subscription looks by itself, should a change ever go untold.
+SUBSCRIPTION_LOOK_SECONDS = 5.0
 
 
 class Pfs:
@@ -61,10 +60,10 @@ class Pfs:
         self.db = db
         self.storage = storage
         self.changes = changes
+        # Called inside the transaction with the commits that propagation opened (possibly none).
         self.on_propagate: list[OnPropagate] = []
-        """Called inside the transaction with the commits that propagation opened (possibly none)."""
+        # Called after the transaction in which a commit reached FINISHED or was deleted; only a signal.
         self.on_finished: list[Callable[[Commit], None]] = []
-        """Called after the transaction in which a commit reached FINISHED or was deleted; only a signal."""
         with self.transaction() as tx:
             if repo_rows.get_project(tx.conn, DEFAULT_PROJECT) is None:
                 repos.create_project(tx, DEFAULT_PROJECT)
@@ -142,7 +141,7 @@ class Pfs:
     def commit_state(self, commit: Commit) -> CommitState:
         """Return how far a commit is. Raises RepoNotFound, CommitNotFound."""
         with self.db.read() as conn:
-            return listing.state(conn, commit)
+            return commits.state_of(conn, find_commit(conn, commit))
 
     def wait_commit(
         self,
@@ -151,11 +150,30 @@ class Pfs:
         timeout: float | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> CommitInfo:
-        """Block until a commit is in `state` or beyond, `timeout` seconds passed, or `cancelled()`; describe it as it is then.
+        """Wait until a commit is in `state` or beyond, `timeout` seconds passed, or `cancelled()`; describe it then.
 
         Raises CommitNotFound, CommitDeleted when it goes away meanwhile, Unavailable when the server stops.
         """
-        return listing.wait_commit(self.db, self.changes, commit, state, timeout, cancelled)
+
+        def look() -> tuple[CommitInfo, CommitState]:
+            with self.db.read() as conn:
+                row = find_commit(conn, commit)
+                return commit_info(conn, row), commits.state_of(conn, row)
+
+        def reached() -> bool:
+            try:
+                latest[:] = [look()]
+            except (CommitNotFound, RepoNotFound) as error:
+                raise CommitDeleted(commit) from error
+            return latest[0][1] >= state or cancelled()
+
+        latest = [look()]
+        if latest[0][1] < state:
+            self.changes.wait_for(reached, timeout)
+        info, present = latest[0]
+        if present < state and self.changes.closed:
+            raise Unavailable(f"the server is stopping; commit {commit} is {present.name}, not yet {state.name}")
+        return info
 
     def list_commit(
         self,
@@ -164,12 +182,12 @@ class Pfs:
         oldest: Commit | None = None,
         reverse: bool = False,
     ) -> list[CommitInfo]:
-        """Describe commits, newest first (oldest first with `reverse`): of a repo or of all, or the ancestors of `newest`.
+        """Describe commits, newest first unless `reverse`: of a repo or of all, or `newest` and its ancestors.
 
         `oldest` ends the walk from `newest` and is left out. Raises RepoNotFound, CommitNotFound, InvalidArgument.
         """
         with self.db.read() as conn:
-            infos = [commit_info(conn, row) for row in listing.list_commit(conn, repo, newest, oldest)]
+            infos = [commit_info(conn, row) for row in commits.list_commits(conn, repo, newest, oldest)]
         return infos[::-1] if reverse else infos
 
     def subscribe_commit(
@@ -180,11 +198,31 @@ class Pfs:
         state: CommitState = CommitState.STARTED,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[CommitInfo]:
-        """Yield the commits of a repo (of one branch, when named), oldest first, each once it is in `state`, then new ones.
+        """Yield the commits of a repo, perhaps of one branch, oldest first, each once it is in `state`, then new ones.
 
         Ends when `cancelled()` or the server stops. `after`: only commits made later than this one.
         """
-        return listing.subscribe_commit(self.db, self.changes, repo, branch, after, state, cancelled)
+        with self.db.read() as conn:
+            find_repo(conn, repo)
+            seen = find_commit(conn, after).id if after is not None else CommitId(0)
+        while True:
+            version = self.changes.version
+            with self.db.read() as conn:
+                rows = commit_rows.list_newer(conn, find_repo(conn, repo).id, seen)
+            for row in rows:
+                seen = row.id
+                if branch and row.branch != branch:
+                    continue
+                try:
+                    info = self.wait_commit(row.handle, state, None, cancelled)
+                except CommitNotFound:
+                    continue
+                if cancelled() or self.changes.closed:
+                    return
+                yield info
+            if cancelled() or self.changes.closed:
+                return
+            self.changes.wait_newer(version, SUBSCRIPTION_LOOK_SECONDS)
 
     def commit_set(self, set_id: CommitSetId) -> list[CommitInfo]:
         """Describe the commits of a set and the older ones they come from, inputs first. Raises CommitSetNotFound."""
@@ -223,22 +261,6 @@ class Pfs:
             committed = clock.from_rfc3339(row.finishing) if row.finishing else None
             return Files(self.storage, commit, commits.tree_of(conn, row), committed)
 
-    def inspect_file(self, commit: Commit, path: str) -> FileInfo:
-        """Describe a file or folder. Raises FileNotFound."""
-        return self.files(commit).inspect(path)
-
-    def list_file(self, commit: Commit, path: str) -> Iterator[FileInfo]:
-        """Yield what lies directly in a folder, see `Files.list`."""
-        return self.files(commit).list(path)
-
-    def walk_file(self, commit: Commit, path: str) -> Iterator[FileInfo]:
-        """Yield a folder and everything below it, see `Files.walk`."""
-        return self.files(commit).walk(path)
-
-    def glob_file(self, commit: Commit, pattern: str) -> Iterator[FileInfo]:
-        """Yield the files and folders whose path matches, see `Files.glob`."""
-        return self.files(commit).glob(pattern)
-
     def diff_file(self, new: Commit, path: str, old: Commit | None = None, old_path: str = "") -> Iterator[FileDiff]:
         """Yield what differs between two commits below `path`, see `Files.diff`.
 
@@ -248,19 +270,8 @@ class Pfs:
             old = self.inspect_commit(new).parent
         return self.files(new).diff(path, self.files(old) if old is not None else None, old_path or path)
 
-    def read_file(self, commit: Commit, path: str, offset: int = 0) -> Iterator[bytes]:
-        """Yield the content of a file from byte `offset` on, see `Files.read`."""
-        return self.files(commit).read(path, offset)
-
-    def export(self, commit: Commit, path: str, destination: Path, empty_files: bool = False) -> None:
-        """Write a file, or a folder with all below it, under `destination` at its full path in the repo.
-
-        `empty_files`: make the files without their content. Raises FileNotFound, OSError.
-        """
-        self.files(commit).export(path, destination, empty_files)
-
     def file_writer(self, commit: Commit) -> FileWriter:
-        """Return a writer to an open commit. Raises CommitNotFound, CommitFinished; `close` may raise BaseNotFinished."""
+        """Return a writer to an open commit. Raises CommitNotFound, CommitFinished; its `close` BaseNotFinished."""
         if self.commit_state(commit) >= CommitState.FINISHING:
             raise CommitFinished(commit)
 

@@ -1,4 +1,4 @@
-"""Read the files of one commit: inspect, list, walk, glob, diff and content; mirrors `server_file.go` and `diff.go` of pachd.
+"""Read the files of one commit: inspect, list, walk, glob, diff, content; mirrors pachd's `server_file.go`, `diff.go`.
 
 `Files` is the state of a commit's files at one moment, made by `Pfs.files`; it stays the same while the commit goes on.
 Iterators keep the garbage collection off what they read until they are exhausted or closed.
@@ -150,7 +150,7 @@ class Files:
             yield from self.storage.read(file, offset)
 
     def find_one(self, pattern: str) -> str:
-        """Return the path of the one file that a pattern matches, as GetFile wants it. Raises FileNotFound, InvalidArgument."""
+        """Return the path of the one file that a pattern matches (GetFile). Raises FileNotFound, InvalidArgument."""
         found = self.glob(pattern)
         first, second = next(found, None), next(found, None)
         found.close()
@@ -168,7 +168,7 @@ class Files:
         found.close()
 
     def subtrees(self, pattern: str) -> Iterator[FileInfo]:
-        """Yield the matches of a pattern and everything below matching folders, each path once, as GetFileTAR wants them."""
+        """Yield the matches of a pattern and everything below matching folders, each path once (GetFileTAR)."""
         done = None
         for info in self.glob(pattern):
             if done is None or not info.path.startswith(done):
@@ -188,8 +188,11 @@ class Files:
             if isinstance(child, FileEntry):
                 yield child_path, child
 
-    def export(self, path: str, destination: Path, empty_files: bool) -> None:
-        """See `Pfs.export`."""
+    def export(self, path: str, destination: Path, empty_files: bool = False) -> None:
+        """Write a file, or a folder with all below it, under `destination` at its full path in the repo.
+
+        `empty_files`: make the files without their content. Raises FileNotFound, OSError.
+        """
         base = clean(path)
         with self.storage.hold(self.tree):
             for relative, entry in self.entries(base):

@@ -1,4 +1,4 @@
-"""The background loop that collects garbage: once at the start, for what a killed server left, then every hour or so."""
+"""The background loop that collects garbage: once at the start, for what a killed server left, then every hour."""
 
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.reconcile.loop import Reconciler

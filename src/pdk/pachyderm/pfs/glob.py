@@ -17,8 +17,8 @@ from functools import cached_property
 
 from pdk.pachyderm.errors import InvalidGlob
 
+# Characters with a meaning in patterns; paths may not hold them (see `paths.py`).
 SPECIAL = frozenset("*?[]{}!()@+^\\")
-"""Characters with a meaning in patterns; paths may not hold them (see `paths.py`)."""
 
 MAX_LENGTH = 4096
 MAX_DEPTH = 30
@@ -51,7 +51,7 @@ class Glob:
 
     @cached_property
     def segments(self) -> "tuple[Segment, ...] | None":
-        """One matcher for each path element, when the pattern fixes their number (no `**`, no `/` in a group); else None."""
+        """A matcher for each path element when their number is fixed (no `**`, no `/` in a group); else None."""
         parts: list[list[_Node]] = [[]]
         for node in self._nodes:
             if isinstance(node, _Text) and not node.special and node.text == "/":
@@ -67,7 +67,7 @@ class Glob:
         return self.captures(path) is not None
 
     def captures(self, path: str) -> tuple[str, ...] | None:
-        """Return what each group of the pattern matched ("" for an unused one), or None when the path does not match."""
+        """Return what each group matched ("" for an unused one), or None when the path does not match."""
         if path == "/":
             return () if self.pattern == "/" else None
         match = self._regex.fullmatch(path)
@@ -135,7 +135,7 @@ class _Parser:
         return InvalidGlob(f"invalid glob {self._pattern!r}: {reason} at character {self._at}")
 
     def _sequence(self, ends: str) -> tuple[list[_Node], str]:
-        """Parse up to one of the characters `ends` or a bracket that nothing opened; return the nodes and that character."""
+        """Parse up to a character of `ends` or a bracket that nothing opened; return the nodes and that character."""
         nodes: list[_Node] = []
         while self._at < len(self._pattern):
             char = self._pattern[self._at]

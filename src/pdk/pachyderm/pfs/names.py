@@ -1,4 +1,4 @@
-"""Which names of projects, repos and branches are allowed; mirrors the checks of pachd's `server_repo.go` and `ancestry.ValidateName`."""
+"""Names that projects, repos and branches may have; mirrors pachd's `server_repo.go`, `ancestry.ValidateName`."""
 
 import re
 
@@ -26,7 +26,8 @@ def check_project_name(name: str) -> None:
     check_name(name)
     if len(name) > MAX_PROJECT_LENGTH:
         raise InvalidName(
-            f"project name {name!r} is {len(name) - MAX_PROJECT_LENGTH} characters longer than the {MAX_PROJECT_LENGTH} max"
+            f"project name {name!r} is {len(name) - MAX_PROJECT_LENGTH} characters longer "
+            f"than the {MAX_PROJECT_LENGTH} max"
         )
     if not name[0].isalnum():
         raise InvalidName(f"project names must start with an alphanumeric character, got {name!r}")

@@ -10,8 +10,8 @@ from pdk.pachyderm.errors import InvalidPath
 
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _GLOBBING = re.compile(r"[*?\[\]{}!()@+^]")
+# As on Linux: a longer path could not be laid out under /pfs.
 MAX_LENGTH = 4096
-"""As on Linux: a longer path could not be laid out under /pfs."""
 MAX_NAME_LENGTH = 255
 
 

@@ -18,7 +18,7 @@ OnPropagate = Callable[[PfsTransaction, Sequence[NewCommit]], None]
 
 
 def propagate(tx: PfsTransaction, callbacks: Sequence[OnPropagate]) -> None:
-    """Open the commits that the changes so far call for downstream and tell of them (perhaps none), until nothing changes."""
+    """Open the commits that the changes so far call for downstream and tell of them, until nothing changes."""
     while tx.changed_branches:
         changed, tx.changed_branches = list(tx.changed_branches), {}
         new_commits = _propagate_branches(tx, changed)

@@ -15,7 +15,7 @@ from pdk.pachyderm.values import Repo, RepoId, RepoType
 
 
 def create_project(tx: PfsTransaction, name: str, description: str = "", update: bool = False) -> None:
-    """Add a project, or change its description with `update`. Raises ProjectExists, ProjectNotFound (`update`), InvalidName."""
+    """Add a project, or describe it anew (`update`). Raises ProjectExists, ProjectNotFound (`update`), InvalidName."""
     check_project_name(name)
     if repo_rows.get_project(tx.conn, name) is None:
         if update:

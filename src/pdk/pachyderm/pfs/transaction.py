@@ -1,8 +1,8 @@
 """The context of one state change of pfs, in one SQLite transaction: what its verbs share.
 
-Made by `Pfs.transaction` and handed to the functions of `repos`, `branches`, `commits`, `commit_sets` and `propagation`, by
-the api, by pps and by `Pfs` itself. All commits made in it carry one commit-set id. Mirrors `transactionenv/txncontext` of
-pachd.
+Made by `Pfs.transaction` and handed to the functions of `repos`, `branches`, `commits`, `commit_sets` and
+`propagation`, by the api, by pps and by `Pfs` itself. All commits made in it carry one commit-set id. Mirrors
+`transactionenv/txncontext` of pachd.
 """
 
 import sqlite3

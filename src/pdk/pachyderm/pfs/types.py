@@ -91,7 +91,7 @@ class FileType(enum.IntEnum):
 
 @dataclass(frozen=True)
 class FileInfo:
-    """One file or folder of a commit: absolute path (a folder's ends with `/`), datum tag, size in bytes, content hash."""
+    """One file or folder: absolute path (a folder's ends with `/`), datum tag, size in bytes, content hash."""
 
     commit: Commit
     path: str

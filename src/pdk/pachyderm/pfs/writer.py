@@ -16,8 +16,8 @@ from pdk.storage.writer import FileSetWriter
 
 MAX_DATUM_LENGTH = 1024
 
+# Applies the changes to their commit in a transaction and returns it.
 Apply = Callable[[FileSetWriter], Commit]
-"""Applies the changes to their commit in a transaction and returns it."""
 
 
 class FileWriter:
@@ -43,7 +43,7 @@ class FileWriter:
         self._changes.append(check_file(path), data, _check_datum(datum))
 
     def delete(self, path: str, datum: str = DEFAULT_DATUM) -> None:
-        """Remove a datum's part of a file, or, when the path ends with `/`, of all files below a folder; none is no error."""
+        """Remove a datum's part, if any, of a file, or (a path with `/` at its end) of all files below a folder."""
         cleaned = check_writable(path)
         if cleaned == "/" or path.endswith("/"):
             self._changes.delete_folder(cleaned.rstrip("/") + "/", _check_datum(datum))
@@ -53,7 +53,7 @@ class FileWriter:
     def copy(
         self, path: str, source: Files, source_path: str, datum: str = DEFAULT_DATUM, append: bool = False
     ) -> None:
-        """Copy a file, or a folder with its files, of any commit; `append` adds to files that exist instead of replacing them.
+        """Copy a file, or a folder with its files, of any commit; `append` adds to files instead of replacing them.
 
         A `path` that ends with `/`, or the root, is a folder: a copied file keeps its name in it. Raises FileNotFound,
         InvalidPath.
@@ -66,7 +66,7 @@ class FileWriter:
             self._changes.copy(check_file(target.rstrip("/") + relative), entry, _check_datum(datum), append)
 
     def close(self) -> Commit:
-        """Make the changes visible, all at once, and return the commit they are in. Raises CommitFinished, BaseNotFinished."""
+        """Make all changes visible at once and return their commit. Raises CommitFinished, BaseNotFinished."""
         try:
             self._changes.sync()
             return self._apply(self._changes)

@@ -62,7 +62,7 @@ class DatumLister:
         if commit is None:
             return []
         glob = Glob(node.glob)
-        return _limited((_input(node, glob, commit, info),) for info in self._pfs.glob_file(commit, node.glob))
+        return _limited((_input(node, glob, commit, info),) for info in self._pfs.files(commit).glob(node.glob))
 
 
 def _input(node: PfsInput, glob: Glob, commit: Commit, info: FileInfo) -> DatumInput:

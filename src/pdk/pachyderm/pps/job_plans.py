@@ -74,7 +74,7 @@ class JobPlans:
     def _remove_stale(self, job: Job, stale: frozenset[DatumId]) -> None:
         """Take the files of stale datums, known by their tag, out of what the output commit has from its base."""
         with self._pfs.file_writer(job.output_commit) as writer:
-            for info in self._pfs.walk_file(job.output_commit, "/"):
+            for info in self._pfs.files(job.output_commit).walk("/"):
                 if info.datum in stale:
                     writer.delete(info.path, datum=info.datum)
 

@@ -1,6 +1,6 @@
 """Pipelines: create, update, inspect, list, start, stop, rerun, delete.
 
-Called by the api through `Pps`. Mirrors `CreatePipelineV2` and its neighbours in the original's pps server. Every call
+Called by the api. Mirrors `CreatePipelineV2` and its neighbours in the original's pps server. Every call
 is one transaction of pfs, so repos, branches, spec commit, pipeline row, and the first output commit with its job
 appear together or not at all.
 """
@@ -29,10 +29,12 @@ from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as rows
 from pdk.pachyderm.store.pipelines import PipelineRow
-from pdk.pachyderm.values import NO_JOB, Branch, CommitSetId, JobId
+from pdk.pachyderm.values import NO_JOB, Branch, JobId
 from pdk.reconcile.changes import Changes
 
+# The branch of spec repos.
 MASTER = "master"
+# A pipeline as it was N versions before: `name^N`.
 _OLDER = re.compile(r"([A-Za-z0-9_-]+)\^(\d{0,9})")
 
 
@@ -73,69 +75,43 @@ class Pipelines:
             return self._row(conn, pipeline).user_spec
 
     def _store(self, tx: PfsTransaction, request: ParsedRequest, user_json: str, update: bool, reprocess: bool) -> None:
-        pipeline = request.spec.pipeline
+        spec, pipeline = request.spec, request.spec.pipeline
         previous = rows.get(tx.conn, pipeline.key)
         if previous is not None and not update:
             raise PipelineExists(pipeline)
-        self._check_inputs(request.spec)
-        self._secrets.check(request.spec.transform.secrets)
+        self._check_inputs(spec)
+        self._secrets.check(spec.transform.secrets)
         if previous is None:
-            self._create_repos(tx, request.spec)
+            _create_repos(tx, pipeline)
         else:
             self._jobs.end_all(tx, pipeline, "all jobs killed because pipeline was updated")
-            repos.create_repo(tx, pipeline.output_repo, self._description(request.spec), update=True)
+            repos.create_repo(tx, pipeline.output_repo, f"Output repo for pipeline {pipeline}.", update=True)
         spec_commit = commits.create_finished_commit(tx, Branch(pipeline.spec_repo, MASTER))
-        self._insert(tx, request, user_json, previous, spec_commit.id, reprocess)
-        if previous is not None:
-            self._drop_old_branches(tx, previous, request.spec)
-        if previous is None or not previous.stopped:
-            self._attach(tx, request.spec)
-
-    def _check_inputs(self, spec: PipelineSpec) -> None:
-        for branch in inputs.branches(spec.input):
-            self._pfs.inspect_repo(branch.repo)
-
-    def _create_repos(self, tx: PfsTransaction, spec: PipelineSpec) -> None:
-        pipeline = spec.pipeline
-        try:
-            repos.create_repo(tx, pipeline.output_repo, self._description(spec))
-        except RepoExists as error:
-            raise AlreadyExists(
-                f'pipeline "{pipeline.name}" cannot be created because a repo with the same name already exists'
-            ) from error
-        repos.create_repo(tx, pipeline.spec_repo, f"Spec repo for pipeline {pipeline}.")
-        repos.create_repo(tx, pipeline.meta_repo, f"Meta repo for pipeline {pipeline}.")
-
-    @staticmethod
-    def _description(spec: PipelineSpec) -> str:
-        return f"Output repo for pipeline {spec.pipeline}."
-
-    @staticmethod
-    def _insert(
-        tx: PfsTransaction,
-        request: ParsedRequest,
-        user_json: str,
-        previous: PipelineRow | None,
-        spec_commit: CommitSetId,
-        reprocess: bool,
-    ) -> None:
-        pipeline, moment = request.spec.pipeline, rfc3339_now()
-        salt = request.salt or (previous.salt if previous is not None and not reprocess else new_id())
+        moment = rfc3339_now()
         rows.insert(
             tx.conn,
             PipelineRow(
                 project=pipeline.project,
                 name=pipeline.name,
                 version=previous.version + 1 if previous else 1,
-                spec_commit=spec_commit,
+                spec_commit=spec_commit.id,
                 created=previous.created if previous else moment,
                 updated=moment,
-                stopped=previous.stopped if previous else False,
-                salt=salt,
+                stopped=previous is not None and previous.stopped,
+                salt=request.salt or (previous.salt if previous and not reprocess else new_id()),
                 user_spec=user_json,
                 effective_spec=request.effective,
             ),
         )
+        if previous is not None and previous.effective_spec["output_branch"] != spec.output_branch:
+            # The old branch keeps its commits and gets no new ones.
+            _detach(tx, pipeline, previous)
+        if previous is None or not previous.stopped:
+            self._attach(tx, spec)
+
+    def _check_inputs(self, spec: PipelineSpec) -> None:
+        for branch in inputs.branches(spec.input):
+            self._pfs.inspect_repo(branch.repo)
 
     def _attach(self, tx: PfsTransaction, spec: PipelineSpec) -> None:
         """Let output and meta branch come from the inputs and the spec; a missing input branch is made, empty."""
@@ -149,32 +125,17 @@ class Pipelines:
         for repo in (spec.pipeline.output_repo, spec.pipeline.meta_repo):
             branches.create_branch(tx, Branch(repo, spec.output_branch), direct_provenance=provenance)
 
-    @staticmethod
-    def _detach(tx: PfsTransaction, spec: PipelineSpec) -> None:
-        for repo in (spec.pipeline.output_repo, spec.pipeline.meta_repo):
-            branches.create_branch(tx, Branch(repo, spec.output_branch))
-
-    def _drop_old_branches(self, tx: PfsTransaction, previous: PipelineRow, spec: PipelineSpec) -> None:
-        """An update may name another output branch; the old one keeps its commits and gets no new ones."""
-        old = parse_spec(previous.effective_spec)
-        if old.output_branch != spec.output_branch:
-            self._detach(tx, old)
-
     # Start, stop, delete
 
     def stop_pipeline(self, pipeline: Pipeline, must_exist: bool = False) -> None:
         """Kill the pipeline's jobs and cut it off from its inputs. Raises PipelineNotFound with `must_exist`."""
         with self._pfs.transaction() as tx:
-            row = rows.get(tx.conn, pipeline.key)
-            if row is None:
-                if must_exist:
-                    raise PipelineNotFound(pipeline)
-                return
-            if row.stopped:
+            row = self._row(tx.conn, pipeline) if must_exist else rows.get(tx.conn, pipeline.key)
+            if row is None or row.stopped:
                 return
             rows.set_stopped(tx.conn, pipeline.key, True)
             self._jobs.end_all(tx, pipeline, "all jobs killed because pipeline was stopped")
-            self._detach(tx, parse_spec(row.effective_spec))
+            _detach(tx, pipeline, row)
         self._logs.master(pipeline, "pipeline was stopped")
 
     def start_pipeline(self, pipeline: Pipeline) -> None:
@@ -197,28 +158,23 @@ class Pipelines:
         Raises BranchInUse when another pipeline reads it and `force` is not given, PipelineNotFound with `must_exist`.
         """
         with self._pfs.transaction() as tx:
-            row = rows.get(tx.conn, pipeline.key)
+            row = self._row(tx.conn, pipeline) if must_exist else rows.get(tx.conn, pipeline.key)
             if row is None:
-                if must_exist:
-                    raise PipelineNotFound(pipeline)
                 return
             self._jobs.end_all(tx, pipeline, "all jobs killed because pipeline was deleted")
             job_rows.delete_of_pipeline(tx.conn, pipeline.key)
             datum_rows.delete_of_pipeline(tx.conn, pipeline.key)
             rows.delete(tx.conn, pipeline.key)
-            self._delete_repos(tx, parse_spec(row.effective_spec), force, keep_repo)
+            try:
+                _detach(tx, pipeline, row)
+            except RepoNotFound:
+                pass  # the repos went with their whole project
+            else:
+                # The output repo takes the other two with it.
+                gone = (pipeline.meta_repo, pipeline.spec_repo) if keep_repo else (pipeline.output_repo,)
+                for repo in gone:
+                    repos.delete_repo(tx, repo, force=force, pipeline=True)
         self._logs.delete_pipeline(pipeline)
-
-    def _delete_repos(self, tx: PfsTransaction, spec: PipelineSpec, force: bool, keep_repo: bool) -> None:
-        try:
-            self._detach(tx, spec)
-        except RepoNotFound:
-            return  # went with its whole project
-        if not keep_repo:
-            repos.delete_repo(tx, spec.pipeline.output_repo, force=force, pipeline=True)
-            return
-        repos.delete_repo(tx, spec.pipeline.meta_repo, force=force, pipeline=True)
-        repos.delete_repo(tx, spec.pipeline.spec_repo, force=force, pipeline=True)
 
     def delete_pipelines(
         self, projects: Sequence[str], everywhere: bool, force: bool, keep_repo: bool
@@ -276,3 +232,20 @@ class Pipelines:
         with self._db.read() as conn:
             self._row(conn, pipeline)
         raise InvalidArgument("pipeline doesn't have a cron input")
+
+
+def _create_repos(tx: PfsTransaction, pipeline: Pipeline) -> None:
+    try:
+        repos.create_repo(tx, pipeline.output_repo, f"Output repo for pipeline {pipeline}.")
+    except RepoExists as error:
+        raise AlreadyExists(
+            f'pipeline "{pipeline.name}" cannot be created because a repo with the same name already exists'
+        ) from error
+    repos.create_repo(tx, pipeline.spec_repo, f"Spec repo for pipeline {pipeline}.")
+    repos.create_repo(tx, pipeline.meta_repo, f"Meta repo for pipeline {pipeline}.")
+
+
+def _detach(tx: PfsTransaction, pipeline: Pipeline, row: PipelineRow) -> None:
+    """Let output and meta branch of a version come from nothing. Raises RepoNotFound."""
+    for repo in (pipeline.output_repo, pipeline.meta_repo):
+        branches.create_branch(tx, Branch(repo, row.effective_spec["output_branch"]))

@@ -8,13 +8,13 @@ Specs are canonical here: checked for shape, names as in the .proto (`api/spec_j
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pdk.base.errors import Unimplemented
 from pdk.pachyderm.pfs.types import DEFAULT_PROJECT
 from pdk.pachyderm.pps.errors import InvalidSpec
 from pdk.pachyderm.pps.inputs import check_unique_names, parse_input, pfs_inputs, with_input_defaults
 from pdk.pachyderm.pps.types import Json, Pipeline, PipelineSpec, SecretMount, Transform
+from pdk.web.merge_patch import merge_patch
 
 # The defaults of the cluster, as the original has them when nobody changed them.
 BUILT_IN_DEFAULTS: Json = {
@@ -50,21 +50,8 @@ def parse_request(request: Json) -> ParsedRequest:
     flags = {flag: bool(user.pop(flag, False)) for flag in _REQUEST_FLAGS}
     salt = str(user.pop("salt", None) or "")
     user.pop("spec_commit", None)  # only meaningful when a whole cluster is restored
-    effective = with_defaults(merge(BUILT_IN_DEFAULTS, user))
+    effective = with_defaults(merge_patch(BUILT_IN_DEFAULTS, user))
     return ParsedRequest(spec=parse_spec(effective), effective=effective, salt=salt, **flags)
-
-
-def merge(target: Any, patch: Any) -> Any:
-    """Apply an RFC 7396 merge patch, as the original does with defaults: null removes, lists are replaced whole."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merge(result.get(key), value)
-    return result
 
 
 def with_defaults(merged: Json) -> Json:

@@ -80,7 +80,7 @@ class UserCode:
             for item in datum.inputs:
                 folder = scratch.pfs / item.name
                 folder.mkdir(exist_ok=True)
-                self._at.pfs.export(item.commit, item.path, folder, item.empty_files)
+                self._at.pfs.files(item.commit).export(item.path, folder, item.empty_files)
             secret_env, secret_mounts = self._secrets(scratch)
             # Later layers win, as in the original.
             env = {

@@ -10,7 +10,7 @@ from pdk.pachyderm.values import Branch, BranchId, CommitId, Repo, RepoId
 
 @dataclass(frozen=True, slots=True)
 class BranchRow:
-    """One branch (`branch` is its name) with its repo; `head_id` is the row id of its head commit, None when it has none."""
+    """One branch (`branch` is its name) with its repo; `head_id` is the row of its head commit, if it has one."""
 
     id: BranchId
     repo_id: RepoId

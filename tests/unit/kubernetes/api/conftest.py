@@ -14,7 +14,7 @@ from pdk.kubernetes.api.app import KubernetesApp
 from pdk.kubernetes.api.authentication import Authenticator
 from pdk.kubernetes.api.log_streams import LogStreams
 from pdk.kubernetes.api.objects import ObjectHandlers
-from pdk.kubernetes.api.router import Router
+from pdk.kubernetes.api.router import KubernetesRoutes
 from pdk.kubernetes.api.watch_hub import WatchHub
 from pdk.kubernetes.api.watches import Watches
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
@@ -45,8 +45,8 @@ class Caller:
         self.hub = WatchHub(store)
         self.threads = ThreadPoolExecutor(2)
         streams = LogStreams(store, logs, threading.Event())
-        router = Router(store.resources, ObjectHandlers(store), Watches(store, self.hub), streams)
-        self.app = KubernetesApp(router, Authenticator(TOKEN), self.threads)
+        routes = KubernetesRoutes(store.resources, ObjectHandlers(store), Watches(store, self.hub), streams)
+        self.app = KubernetesApp(routes, Authenticator(TOKEN), self.threads)
 
     def raw(self, method, path, body=b"", headers=(), query="", chunks=None):
         """Return (code, headers, body)."""

@@ -48,6 +48,7 @@ def test_bodies_over_the_limit(api):
         "/apis/serving.kserve.io/v1beta1/namespaces/models/trainedmodels",
         "/api/v1/namespaces/models/namespaces",
         MODELS + "/pods/x/y/z",
+        MODELS + "/pods//log",
         MODELS + "/pods/..%2f..%2fetc%2fpasswd/log",
         MODELS + "/pods/%00/log",
         "/openapi/v3/apis/nope/v1",
@@ -127,8 +128,3 @@ def test_a_fault_of_the_server_shows_no_inside(api, store, monkeypatch, caplog):
     assert (code, status["reason"]) == (500, "InternalError")
     assert "secret detail" not in status["message"]
     assert "secret detail" in caplog.text
-
-
-def test_head_has_no_body(api):
-    code, found, body = api.raw("HEAD", "/healthz", headers=[("authorization", "Bearer t0ken")])
-    assert (code, body, found["content-length"]) == (200, b"", "2")

@@ -1,31 +1,11 @@
-"""Merge patch (the examples of RFC 7386) and JSON patch (those of RFC 6902)."""
+"""JSON patch (the examples of RFC 6902)."""
 
 import copy
 
 import pytest
 
-from pdk.kubernetes.api.json_patches import json_patch, merge_patch
+from pdk.kubernetes.api.json_patches import json_patch
 from pdk.kubernetes.errors import BadRequest, ObjectInvalid
-
-
-@pytest.mark.parametrize(
-    ("target", "patch", "result"),
-    [
-        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
-        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
-        ({"a": "b"}, {"a": None}, {}),
-        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
-        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
-        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
-        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
-        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
-        ([1, 2], {"a": "b"}, {"a": "b"}),
-    ],
-)
-def test_merge_patch(target, patch, result):
-    before = copy.deepcopy(target)
-    assert merge_patch(target, patch) == result
-    assert target == before
 
 
 @pytest.mark.parametrize(

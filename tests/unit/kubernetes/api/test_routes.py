@@ -3,13 +3,24 @@
 import pytest
 
 from pdk.kserve.kinds.registry import serving_resources
-from pdk.kubernetes.api.routes import parse_route
-from pdk.kubernetes.errors import PathNotFound
+from pdk.kubernetes.api.routes import resource_routes
+from pdk.web.routing import Route, Router, segments_of
+
+
+def told(target, request):
+    return target
+
+
+HANDLERS = [Route("GET", "{collection}" + rest, told) for rest in ("", "/{name}", "/{name}/status", "/{name}/log")]
+ROUTER = Router(each for resource in serving_resources().served() for each in resource_routes(resource, HANDLERS))
 
 
 def parts(path):
-    route = parse_route(serving_resources(), tuple(path.split("/")))
-    return route.resource.key, route.namespace, route.name, route.subresource
+    found = ROUTER.match("GET", segments_of(path.encode()))
+    if found is None:
+        return None
+    target = found[0].handler(None, **found[1])
+    return target.resource.key, target.namespace, target.name, target.subresource
 
 
 @pytest.mark.parametrize(
@@ -40,7 +51,8 @@ def test_paths(path, what):
         "api/v1",
         "api/v1/pods/p",
         "api/v1/namespaces/models/pods/p/log/x",
-        "api/v1/namespaces/models/pods//log",
+        "api/v1/namespaces/models/secrets/s/log",
+        "api/v1/namespaces/models/secrets/s/status",
         "api/v1/deployments",
         "apis/apps/v1beta1/deployments",
         "apis/serving.kserve.io/v1alpha1/namespaces/models/clusterservingruntimes",
@@ -48,5 +60,4 @@ def test_paths(path, what):
     ],
 )
 def test_what_no_path_names(path):
-    with pytest.raises(PathNotFound):
-        parts(path)
+    assert parts(path) is None

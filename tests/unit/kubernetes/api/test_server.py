@@ -73,6 +73,23 @@ def test_one_connection_serves_many_requests(server, tls):
     connection.close()
 
 
+def test_head_has_no_body(server, tls):
+    connection = connect(server, tls)
+    connection.request("HEAD", "/healthz", headers=HEADERS)
+    answer = connection.getresponse()
+    assert (answer.status, answer.read(), answer.headers["content-length"]) == (200, b"", "2")
+    connection.close()
+
+
+def test_a_socket_that_was_handed_over_is_served(store, logs, tls):
+    handed = socket.create_server(("127.0.0.1", 0))
+    api = KubernetesApi(store, logs, tls, TOKEN, listener=handed)
+    api.start()
+    assert api.port == handed.getsockname()[1]
+    assert still_answers(api, tls)
+    api.stop()
+
+
 def test_answers_are_not_held_back(server, tls):
     """Nagle's algorithm and delayed acknowledgement together would cost 40 ms a request."""
     connection = connect(server, tls)

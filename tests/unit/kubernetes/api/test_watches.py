@@ -8,30 +8,28 @@ import pytest
 
 from pdk.kubernetes.api import watches
 from pdk.kubernetes.api.http import Request
-from pdk.kubernetes.api.routes import parse_route
+from pdk.kubernetes.api.routes import Target
 from pdk.kubernetes.api.watch_hub import WatchHub
 from pdk.kubernetes.api.watches import Watches
 from pdk.kubernetes.errors import BadRequest
-
-CONFIG_MAPS = ("api", "v1", "namespaces", "models", "configmaps")
 
 
 def config_map(name, **labels):
     return {"metadata": {"name": name, "namespace": "models", "labels": labels}}
 
 
-def collect(store, during=lambda: None, accept="*/*", segments=CONFIG_MAPS, **query):
+def collect(store, during=lambda: None, accept="*/*", resource="configmaps", namespace="models", name="", **query):
     """Return the events of a watch; `during` changes things once it is open."""
 
     async def main():
         hub = WatchHub(store)
         hub.start(asyncio.get_running_loop())
-        request = Request("GET", segments, {"watch": "true", "timeoutSeconds": "1"} | query, {"accept": accept})
+        request = Request("GET", (), {"watch": "true", "timeoutSeconds": "1"} | query, {"accept": accept})
         try:
-            stream = Watches(store, hub).watch(parse_route(store.resources, segments), request)
+            stream = Watches(store, hub).watch(Target(store.resources[resource], namespace, name), request)
             loop = asyncio.get_running_loop()
             loop.call_later(0.1, lambda: loop.run_in_executor(None, during))
-            text = b"".join([chunk async for chunk in stream.chunks])
+            text = b"".join([chunk async for chunk in stream.body_iterator])
         finally:
             hub.stop()
             await asyncio.to_thread(hub.join)
@@ -91,7 +89,7 @@ def test_tables_and_metadata_are_watched_as_well(store):
 def test_one_object_by_its_name(store):
     for name in ("one", "two"):
         store.create("configmaps", config_map(name))
-    assert kinds(collect(store, segments=(*CONFIG_MAPS, "two"))) == [("ADDED", "two")]
+    assert kinds(collect(store, name="two")) == [("ADDED", "two")]
 
 
 def test_everything_is_seen_once_however_the_changes_race_with_the_start(store):

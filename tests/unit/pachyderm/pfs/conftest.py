@@ -61,8 +61,8 @@ class Shorthand:
 
     def read(self, commit):
         return {
-            info.path: b"".join(self.pfs.read_file(commit, info.path))
-            for info in self.pfs.walk_file(commit, "/")
+            info.path: b"".join(self.pfs.files(commit).read(info.path))
+            for info in self.pfs.files(commit).walk("/")
             if not info.path.endswith("/")
         }
 

@@ -19,7 +19,7 @@ def test_a_new_branch_has_an_empty_finished_auto_head(pfs, do):
     info = pfs.inspect_commit(pfs.inspect_branch(branch).head)
     assert info.origin is OriginKind.AUTO
     assert info.finished is not None
-    assert list(pfs.walk_file(info.commit, "/")) == []
+    assert list(pfs.files(info.commit).walk("/")) == []
     do.branch("a")
     assert len(pfs.list_commit(repo)) == 1, "creating it again keeps the head"
 

@@ -33,24 +33,24 @@ def paths(infos):
 
 
 def test_inspect(pfs, commit, empty):
-    file = pfs.inspect_file(commit, "a/x")
+    file = pfs.files(commit).inspect("a/x")
     assert (file.path, file.type, file.size_bytes, file.datum) == ("/a/x", FileType.FILE, 2, "default")
     assert file.committed == pfs.inspect_commit(commit).finishing
-    folder = pfs.inspect_file(commit, "/a")
+    folder = pfs.files(commit).inspect("/a")
     assert (folder.path, folder.type, folder.size_bytes, folder.datum) == ("/a/", FileType.DIR, 5, "")
-    assert pfs.inspect_file(commit, "/").size_bytes == 7
+    assert pfs.files(commit).inspect("/").size_bytes == 7
     for path in ("/nope", "/a/x/y"):
         with pytest.raises(FileNotFound, match=f"file {path} not found in repo default/a at commit {commit.id}"):
-            pfs.inspect_file(commit, path)
+            pfs.files(commit).inspect(path)
     with pytest.raises(FileNotFound):
-        pfs.inspect_file(empty, "/")
+        pfs.files(empty).inspect("/")
 
 
 def test_list(pfs, commit, empty):
-    assert paths(pfs.list_file(commit, "/")) == ["/a.txt", "/a/", "/a0", "/b"]
-    assert paths(pfs.list_file(commit, "/a/")) == ["/a/x", "/a/y/"]
-    assert paths(pfs.list_file(commit, "/a/x")) == ["/a/x"]
-    assert paths(pfs.list_file(commit, "/nope")) == paths(pfs.list_file(empty, "/")) == []
+    assert paths(pfs.files(commit).list("/")) == ["/a.txt", "/a/", "/a0", "/b"]
+    assert paths(pfs.files(commit).list("/a/")) == ["/a/x", "/a/y/"]
+    assert paths(pfs.files(commit).list("/a/x")) == ["/a/x"]
+    assert paths(pfs.files(commit).list("/nope")) == paths(pfs.files(empty).list("/")) == []
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_list_in_pages(pfs, commit, after, number, reverse, expected):
 
 
 def test_walk(pfs, commit, empty):
-    assert paths(pfs.walk_file(commit, "")) == ["/", "/a.txt", "/a/", "/a/x", "/a/y/", "/a/y/z", "/a0", "/b"]
-    assert paths(pfs.walk_file(commit, "/a/y")) == ["/a/y/", "/a/y/z"]
-    assert paths(pfs.walk_file(commit, "/a/x")) == ["/a/x"]
-    assert paths(pfs.walk_file(empty, "/")) == []
+    assert paths(pfs.files(commit).walk("")) == ["/", "/a.txt", "/a/", "/a/x", "/a/y/", "/a/y/z", "/a0", "/b"]
+    assert paths(pfs.files(commit).walk("/a/y")) == ["/a/y/", "/a/y/z"]
+    assert paths(pfs.files(commit).walk("/a/x")) == ["/a/x"]
+    assert paths(pfs.files(empty).walk("/")) == []
     with pytest.raises(NotFound, match=r"does not contain item: \(/nope\)"):
-        list(pfs.walk_file(commit, "nope"))
+        list(pfs.files(commit).walk("nope"))
     with pytest.raises(NotFound):
-        list(pfs.walk_file(empty, "/x"))
+        list(pfs.files(empty).walk("/x"))
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_walk(pfs, commit, empty):
     ],
 )
 def test_glob(pfs, commit, pattern, expected):
-    assert paths(pfs.glob_file(commit, pattern)) == expected
+    assert paths(pfs.files(commit).glob(pattern)) == expected
 
 
 def test_glob_of_an_empty_commit(pfs, empty):
-    assert paths(pfs.glob_file(empty, "/")) == paths(pfs.glob_file(empty, "/*")) == []
+    assert paths(pfs.files(empty).glob("/")) == paths(pfs.files(empty).glob("/*")) == []
 
 
 def test_find_one(pfs, commit):
@@ -143,19 +143,19 @@ def test_tar_of_a_long_path(pfs, do):
 
 
 def test_export(pfs, commit, tmp_path):
-    pfs.export(commit, "/a", tmp_path / "one")
+    pfs.files(commit).export("/a", tmp_path / "one")
     found = {
         str(path.relative_to(tmp_path / "one")): path.read_bytes()
         for path in (tmp_path / "one").rglob("*")
         if path.is_file()
     }
     assert found == {"a/x": b"22", "a/y/z": b"333"}
-    pfs.export(commit, "/", tmp_path / "all", empty_files=True)
+    pfs.files(commit).export("/", tmp_path / "all", empty_files=True)
     assert (tmp_path / "all" / "a" / "y" / "z").read_bytes() == b""
-    pfs.export(commit, "/a/x", tmp_path / "file")
+    pfs.files(commit).export("/a/x", tmp_path / "file")
     assert (tmp_path / "file" / "a" / "x").read_bytes() == b"22"
     with pytest.raises(FileNotFound):
-        pfs.export(commit, "/nope", tmp_path / "none")
+        pfs.files(commit).export("/nope", tmp_path / "none")
 
 
 def differences(diffs):
@@ -203,17 +203,17 @@ def test_diff_when_a_file_becomes_a_folder(pfs, do):
 def test_equal_content_has_an_equal_hash(pfs, do):
     do.repo("a")
     one = do.put("a", x=b"same", d__y=b"same")
-    assert pfs.inspect_file(one, "/x").hash == pfs.inspect_file(one, "/d/y").hash
+    assert pfs.files(one).inspect("/x").hash == pfs.files(one).inspect("/d/y").hash
     two = do.put("a", z=b"other")
-    assert pfs.inspect_file(one, "/d").hash == pfs.inspect_file(two, "/d").hash
-    assert pfs.inspect_file(one, "/").hash != pfs.inspect_file(two, "/").hash
+    assert pfs.files(one).inspect("/d").hash == pfs.files(two).inspect("/d").hash
+    assert pfs.files(one).inspect("/").hash != pfs.files(two).inspect("/").hash
 
 
 def test_reading_goes_on_while_the_commit_changes(pfs, do):
     do.repo("a")
     commit = do.start("a")
     do.write(commit, {f"/{i:03}": b"x" for i in range(300)})
-    walk = pfs.walk_file(commit, "/")
+    walk = pfs.files(commit).walk("/")
     seen = [next(walk).path for _ in range(10)]
     with pfs.file_writer(commit) as writer:
         writer.delete("/")

@@ -123,8 +123,8 @@ def go_on(root, number, after):
     infos = life.wait_all(head.id)
     outputs = {
         name: {
-            info.path: b"".join(life.pfs.read_file(job.job.output_commit, info.path)).decode()
-            for info in life.pfs.walk_file(job.job.output_commit, "/")
+            info.path: b"".join(life.pfs.files(job.job.output_commit).read(info.path)).decode()
+            for info in life.pfs.files(job.job.output_commit).walk("/")
             if not info.path.endswith("/")
         }
         for name, job in infos.items()

@@ -1,6 +1,7 @@
 import hashlib
 import itertools
 import struct
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,10 @@ class Files:
     def __init__(self, **repos):
         self.repos = repos
 
-    def glob_file(self, commit, pattern):
+    def files(self, commit):
+        return SimpleNamespace(glob=lambda pattern: self.glob(commit, pattern))
+
+    def glob(self, commit, pattern):
         glob = Glob(pattern)
         for path in self.repos[commit.repo.name]:
             if glob.match(path.rstrip("/") or "/"):

@@ -4,7 +4,7 @@ from pdk.base.errors import InvalidArgument, Unimplemented
 from pdk.pachyderm.api.spec_json import canonicalise, render
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pps.errors import InvalidSpec
-from pdk.pachyderm.pps.spec import merge, parse_request
+from pdk.pachyderm.pps.spec import parse_request
 from pdk.pachyderm.pps.types import Pipeline, SecretMount
 
 REQUEST = Wire().pps.CreatePipelineRequest.DESCRIPTOR
@@ -34,15 +34,6 @@ def test_the_effective_spec_shows_the_defaults_in_camel_case():
         "repo": "data", "glob": "/", "project": "default", "name": "data", "branch": "master", "repoType": "user"
     }  # fmt: skip
     assert canonicalise(effective, REQUEST)
-
-
-def test_merging_follows_rfc_7396():
-    target = {"a": {"b": 1, "c": 2}, "d": [1, 2], "e": 1}
-    assert merge(target, {"a": {"b": None, "x": {"y": None}}, "d": [3], "e": None}) == {
-        "a": {"c": 2, "x": {}},
-        "d": [3],
-    }
-    assert target["a"] == {"b": 1, "c": 2}
 
 
 def test_null_takes_a_default_away_and_it_comes_back():

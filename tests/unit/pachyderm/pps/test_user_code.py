@@ -38,7 +38,10 @@ NO_NAMESPACE = namespaces_available()
 class Files:
     """Stands for pfs: every file holds its own path."""
 
-    def export(self, commit, path, destination, empty_files=False):
+    def files(self, commit):
+        return self
+
+    def export(self, path, destination, empty_files=False):
         file = destination / path.strip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("" if empty_files else path)

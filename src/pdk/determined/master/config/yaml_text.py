@@ -6,48 +6,14 @@ Hostile text: only plain scalars, lists and maps; the size after expanding alias
 
 import contextlib
 import json
-import re
-from collections.abc import Hashable
 from typing import Any
 
-import yaml
-
 from pdk.determined.errors import InvalidConfig
+from pdk.web.yaml_text import UnsafeYaml, load_settings
 
 MAX_CHARACTERS = 1024 * 1024
 MAX_NODES = 100_000
 MAX_DEPTH = 60
-MERGE_TAG = "tag:yaml.org,2002:merge"
-
-FLOAT = re.compile(
-    r"""^(?:[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?
-     |[-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?
-     |[-+]?\.(?:inf|Inf|INF)
-     |\.(?:nan|NaN|NAN))$""",
-    re.VERBOSE,
-)
-
-
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """SafeLoader with YAML 1.2 floats, no timestamps and no duplicated keys."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = None if key_node.tag == MERGE_TAG else self.construct_object(key_node, deep=True)
-            if key is not None and isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            if isinstance(key, Hashable):
-                seen.add(key)
-        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
-        return mapping
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":timestamp", ":float"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789."))
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -56,8 +22,8 @@ def parse(text: str) -> dict[str, Any]:
         raise InvalidConfig([f"<config>: longer than {MAX_CHARACTERS} characters"])
     try:
         value = _load(text)
-    except yaml.YAMLError as error:
-        raise InvalidConfig([f"<config>: not YAML: {_one_line(error)}"]) from error
+    except UnsafeYaml as error:
+        raise InvalidConfig([f"<config>: not YAML: {error.one_line}"]) from error
     except RecursionError as error:
         raise InvalidConfig(["<config>: nested too deeply"]) from error
     if not isinstance(value, dict):
@@ -72,7 +38,7 @@ def _load(text: str) -> Any:
         # JSON is YAML, but PyYAML does not join the two halves of characters escaped as JSON does it.
         with contextlib.suppress(ValueError):
             return json.loads(text)
-    return yaml.load(text, Loader=_Loader)  # _Loader is a SafeLoader
+    return load_settings(text)
 
 
 class _Plain:
@@ -110,10 +76,3 @@ class _Plain:
 def is_unicode(text: str) -> bool:
     """Tell whether text can be stored: escapes can make halves of characters, which no encoding has."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _one_line(error: yaml.YAMLError) -> str:
-    problem = getattr(error, "problem", None) or str(error)
-    mark = getattr(error, "problem_mark", None)
-    where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
-    return " ".join(str(problem).split()) + where
