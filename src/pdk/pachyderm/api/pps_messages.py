@@ -161,7 +161,7 @@ class PpsMessages:
 
     def log_message(self, message: types.LogMessage) -> pps.LogMessage:
         """Make a `pps_v2.LogMessage`."""
-        pipeline = message.pipeline or Pipeline("", "")
+        pipeline = message.pipeline
         result = self._wire[pps.LogMessage](
             project_name=pipeline.project,
             pipeline_name=pipeline.name,

@@ -86,7 +86,7 @@ def _parse_pfs(pfs: Json, where: str) -> PfsInput:
 
 
 def _options(pfs: Json) -> dict[str, Any]:
-    flags = {key: bool(pfs.get(key)) for key in ("outer_join", "lazy", "empty_files", "reference")}
+    flags = {key: bool(pfs.get(key)) for key in ("outer_join", "empty_files", "reference")}
     return {**flags, "join_on": pfs.get("join_on", ""), "group_by": pfs.get("group_by", "")}
 
 

@@ -63,7 +63,7 @@ class JobPlans:
             for datum in work.datums
         ]
         with self._db.transaction() as conn:
-            if not job_rows.set_state(conn, row.seq, JobState.JOB_RUNNING, [JobState.JOB_STARTING]):
+            if not job_rows.set_state(conn, row.seq, JobState.JOB_RUNNING, JobState.JOB_STARTING):
                 return False
             if work.stale:
                 self._remove_stale(job, frozenset(work.stale))

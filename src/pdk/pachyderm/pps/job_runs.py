@@ -148,7 +148,7 @@ class JobRuns:
         job = job_of(row)
         if row.state == JobState.JOB_CREATED:
             with self._db.transaction() as conn:
-                moved = job_rows.set_state(conn, row.seq, JobState.JOB_STARTING, [JobState.JOB_CREATED])
+                moved = job_rows.set_state(conn, row.seq, JobState.JOB_STARTING, JobState.JOB_CREATED)
             if moved:
                 self._logs.master(job.pipeline, "job is JOB_STARTING", job.id)
         if row.state in (JobState.JOB_CREATED, JobState.JOB_STARTING):
@@ -177,7 +177,8 @@ class JobRuns:
 
     def _end(self, row: JobRow, state: JobState, reason: str) -> None:
         with self._pfs.transaction() as tx:
-            if self._jobs.end(tx, row, state, _bounded(reason)):
+            bounded = reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}..."
+            if self._jobs.end(tx, row, state, bounded):
                 self._log_end(job_of(row))
 
     # Beginning
@@ -244,7 +245,7 @@ class JobRuns:
             self._end(row, JobState.JOB_FAILURE, failure_reason(job, failed[0].id, failed[0].reason))
             return False
         with self._pfs.transaction() as tx:
-            if not job_rows.set_state(tx.conn, row.seq, JobState.JOB_FINISHING, [JobState.JOB_RUNNING]):
+            if not job_rows.set_state(tx.conn, row.seq, JobState.JOB_FINISHING, JobState.JOB_RUNNING):
                 return False
             self._jobs.finish_commits(tx, job, "")
         return True
@@ -301,7 +302,3 @@ def _job(key: str) -> Job:
     pipeline, _, job_id = key.partition("@")
     project, _, name = pipeline.partition("/")
     return Job(Pipeline(project, name), JobId(CommitSetId(job_id)))
-
-
-def _bounded(reason: str) -> str:
-    return reason if len(reason) <= MAX_REASON else f"{reason[:MAX_REASON]}..."

@@ -129,7 +129,7 @@ class Jobs:
             self.end(tx, row, JobState.JOB_KILLED, "job deleted")
             job_rows.delete(tx.conn, row.seq)
             self._after_commit(job)
-        self._logs.delete_job(job)
+        self._logs.files.delete_job(job.key)
 
     def forget_job(self, job: Job) -> None:
         """Remove what is left of a job whose output commit is gone."""
@@ -139,7 +139,7 @@ class Jobs:
                 job_rows.delete(conn, row.seq)
                 self._after_commit(job)
             datum_rows.delete_of_job(conn, job.key)
-        self._logs.delete_job(job)
+        self._logs.files.delete_job(job.key)
 
     def _row(self, job: Job) -> JobRow:
         with self._db.read() as conn:

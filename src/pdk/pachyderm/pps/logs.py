@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pdk.base.errors import InvalidArgument
 from pdk.db.database import Database
 from pdk.pachyderm.pps.datum_values import inputs_from_json, names_inputs
 from pdk.pachyderm.pps.errors import JobNotFound, PipelineNotFound
@@ -73,7 +72,7 @@ class Logs:
     def __init__(self, db: Database, files: LogFiles, changes: Changes) -> None:
         """`changes` only says when the server stops."""
         self._db = db
-        self._files = files
+        self.files = files
         self._changes = changes
         self._signal = Changes()
 
@@ -83,29 +82,25 @@ class Logs:
 
     def open_job(self, job: Job) -> JobLog:
         """Open the log of a job for writing."""
-        return JobLog(self._files.open_job(job.key), job, self._signal)
+        return JobLog(self.files.open_job(job.key), job, self._signal)
 
     def master(self, pipeline: Pipeline, message: str, job_id: JobId = NO_JOB) -> None:
         """Store a line about a pipeline or one of its jobs."""
         record = LogRecord(time.time(), message, job_id, master=True)
-        self._files.append_master(pipeline.key, record)
+        self.files.append_master(pipeline.key, record)
         self._signal.notify()
-
-    def delete_job(self, job: Job) -> None:
-        """Remove the log of a job."""
-        self._files.delete_job(job.key)
-
-    def delete_pipeline(self, pipeline: Pipeline) -> None:
-        """Remove the logs of a pipeline and its jobs."""
-        self._files.delete_pipeline(pipeline.key)
 
     def get_logs(self, wanted: LogFilter, cancelled: Callable[[], bool] = lambda: False) -> Iterator[LogMessage]:
         """Yield the lines that pass the filter, oldest first; with `follow` until `cancelled()` or the server stops.
 
-        Raises InvalidArgument, PipelineNotFound, JobNotFound at once.
+        Raises PipelineNotFound, JobNotFound at once.
         """
-        reader = self._reader(wanted)
-        return self._follow(reader, wanted, cancelled)
+        with self._db.read() as conn:
+            if pipeline_rows.get(conn, wanted.pipeline.key) is None:
+                raise PipelineNotFound(wanted.pipeline)
+            if wanted.job is not None and job_rows.get(conn, wanted.job.key) is None:
+                raise JobNotFound(wanted.job)
+        return self._follow(_Reader(self._db, self.files, wanted), wanted, cancelled)
 
     def _follow(self, reader: "_Reader", wanted: LogFilter, cancelled: Callable[[], bool]) -> Iterator[LogMessage]:
         version = self._signal.version
@@ -115,34 +110,16 @@ class Logs:
             version = self._signal.wait_newer(version, _FOLLOW_SECONDS)
             yield from reader.new_lines()
 
-    def _reader(self, wanted: LogFilter) -> "_Reader":
-        pipeline = wanted.pipeline or (wanted.job.pipeline if wanted.job else None)
-        if pipeline is None or not pipeline.name:
-            raise InvalidArgument("pipeline must be specified for the given job")
-        with self._db.read() as conn:
-            job = job_rows.get(conn, Job(pipeline, wanted.job.id).key) if wanted.job else None
-            if pipeline_rows.get(conn, pipeline.key) is None:
-                raise PipelineNotFound(pipeline)
-        if wanted.job and job is None:
-            raise JobNotFound(Job(pipeline, wanted.job.id))
-        return _Reader(self._db, self._files, pipeline, wanted, self._since(wanted))
-
-    def _since(self, wanted: LogFilter) -> float:
-        """Return the oldest moment to show; a job's log begins with the job, so without `since` all of it is shown."""
-        if wanted.since:
-            return time.time() - wanted.since
-        return 0.0 if wanted.job else time.time() - DEFAULT_SINCE
-
 
 class _Reader:
     """Reads the files one request is about, remembering how far it is in each."""
 
-    def __init__(self, db: Database, files: LogFiles, pipeline: Pipeline, wanted: LogFilter, since: float) -> None:
+    def __init__(self, db: Database, files: LogFiles, wanted: LogFilter) -> None:
         self._db = db
         self._files = files
-        self._pipeline = pipeline
         self._wanted = wanted
-        self._since = since
+        # The oldest moment to show; a job's log begins with the job, so without `since` all of it is shown.
+        self._since = time.time() - (wanted.since or DEFAULT_SINCE) if wanted.since or wanted.job is None else 0.0
         self._offsets: dict[int, int] = {}
         self._inputs: dict[tuple[JobId, DatumId], tuple[DatumInput, ...]] = {}
 
@@ -158,13 +135,14 @@ class _Reader:
                     yield message
 
     def _paths(self) -> list[Path]:
+        pipeline, job = self._wanted.pipeline, self._wanted.job
         if self._wanted.master:
-            return self._files.master_paths(self._pipeline.key)
-        if self._wanted.job:
-            return [self._files.job_path(Job(self._pipeline, self._wanted.job.id).key)]
+            return self._files.master_paths(pipeline.key)
+        if job is not None:
+            return [self._files.job_path(job.key)]
         with self._db.read() as conn:
-            jobs = job_rows.list_of_pipeline(conn, self._pipeline.key)
-        return [self._files.job_path(Job(self._pipeline, job.id).key) for job in reversed(jobs)]
+            rows = job_rows.list_of_pipeline(conn, pipeline.key)
+        return [self._files.job_path(Job(pipeline, row.id).key) for row in reversed(rows)]
 
     def _message(self, record: LogRecord) -> LogMessage | None:
         wanted = self._wanted
@@ -179,7 +157,7 @@ class _Reader:
             return None
         moment = datetime.fromtimestamp(record.moment, UTC)
         return LogMessage(
-            self._pipeline, record.job_id, record.datum_id, moment, record.message, record.user, record.master, inputs
+            wanted.pipeline, record.job_id, record.datum_id, moment, record.message, record.user, record.master, inputs
         )
 
     def _inputs_of(self, record: LogRecord) -> tuple[DatumInput, ...]:
@@ -188,6 +166,6 @@ class _Reader:
         key = (record.job_id, record.datum_id)
         if key not in self._inputs:
             with self._db.read() as conn:
-                row = datum_rows.get(conn, Job(self._pipeline, record.job_id).key, record.datum_id)
+                row = datum_rows.get(conn, Job(self._wanted.pipeline, record.job_id).key, record.datum_id)
             self._inputs[key] = inputs_from_json(row.inputs) if row else ()
         return self._inputs[key]

@@ -174,7 +174,7 @@ class Pipelines:
                 gone = (pipeline.meta_repo, pipeline.spec_repo) if keep_repo else (pipeline.output_repo,)
                 for repo in gone:
                     repos.delete_repo(tx, repo, force=force, pipeline=True)
-        self._logs.delete_pipeline(pipeline)
+        self._logs.files.delete_pipeline(pipeline.key)
 
     def delete_pipelines(
         self, projects: Sequence[str], everywhere: bool, force: bool, keep_repo: bool

@@ -90,7 +90,6 @@ def parse_spec(effective: Json) -> PipelineSpec:
         transform=parse_transform(effective["transform"]),
         input=tree,
         output_branch=effective["output_branch"],
-        description=effective.get("description", ""),
         parallelism=max(1, (effective.get("parallelism_spec") or {}).get("constant", 1)),
         datum_tries=_tries(effective["datum_tries"]),
         datum_timeout=_timeout(effective, "datum_timeout"),

@@ -90,7 +90,7 @@ class Job:
 
 @dataclass(frozen=True)
 class PfsInput:
-    """`input.pfs` of a spec after defaults; `glob` is absolute and clean. A `lazy` input is copied like any other."""
+    """`input.pfs` of a spec after defaults; `glob` is absolute and clean. (A `lazy` one is copied like any other.)"""
 
     name: str
     branch: Branch
@@ -98,7 +98,6 @@ class PfsInput:
     join_on: str = ""
     outer_join: bool = False
     group_by: str = ""
-    lazy: bool = False
     empty_files: bool = False
     reference: bool = False
 
@@ -157,7 +156,6 @@ class PipelineSpec:
     transform: Transform
     input: Input
     output_branch: str
-    description: str = ""
     parallelism: int = 1
     datum_tries: int = 3
     datum_timeout: float | None = None
@@ -267,7 +265,7 @@ class DatumInfo:
 class LogMessage:
     """One line of a log. `user`: printed by user code; `master`: about the pipeline or job rather than one datum."""
 
-    pipeline: Pipeline | None
+    pipeline: Pipeline
     job_id: JobId
     datum_id: DatumId
     moment: datetime.datetime
@@ -279,9 +277,12 @@ class LogMessage:
 
 @dataclass(frozen=True)
 class LogFilter:
-    """Which lines `get_logs` returns. `since` in seconds back from now, None = from the job's creation or 24 h."""
+    """Which lines `get_logs` returns; `job` is one of `pipeline`.
 
-    pipeline: Pipeline | None = None
+    `since` in seconds back from now, None = from the job's creation, or 24 h without a job.
+    """
+
+    pipeline: Pipeline
     job: Job | None = None
     datum_id: DatumId = NO_DATUM
     data_filters: Sequence[str] = ()

@@ -1,7 +1,6 @@
 """Rows of jobs; called by `pps`. A row with `finished` is in a terminal state and never changes again."""
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 
 from pdk.db import rows
@@ -98,11 +97,10 @@ def has_unfinished(conn: sqlite3.Connection, pipeline: PipelineKey) -> bool:
     return conn.execute(sql, pipeline).fetchone() is not None
 
 
-def set_state(conn: sqlite3.Connection, seq: int, state: JobState, expected: Sequence[JobState]) -> bool:
-    """Move an unfinished job from one of the expected states to `state`; return False when it is in another."""
-    marks = ", ".join("?" * len(expected))
-    sql = f"UPDATE jobs SET state = ? WHERE seq = ? AND finished IS NULL AND state IN ({marks})"
-    return conn.execute(sql, (state, seq, *expected)).rowcount == 1
+def set_state(conn: sqlite3.Connection, seq: int, state: JobState, expected: JobState) -> bool:
+    """Move an unfinished job from the expected state to `state`; return False when it is in another."""
+    sql = "UPDATE jobs SET state = ? WHERE seq = ? AND finished IS NULL AND state = ?"
+    return conn.execute(sql, (state, seq, expected)).rowcount == 1
 
 
 def set_started(conn: sqlite3.Connection, seq: int, started: str, total: int, skipped: int) -> None:

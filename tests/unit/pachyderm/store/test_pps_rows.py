@@ -63,11 +63,11 @@ def test_only_the_oldest_unfinished_job_of_each_pipeline_is_next(db):
 def test_a_finished_job_never_changes_again(db):
     row = add_job(db, "a")
     with db.transaction() as conn:
-        assert jobs.set_state(conn, row.seq, STARTING, [CREATED])
-        assert not jobs.set_state(conn, row.seq, RUNNING, [CREATED])
+        assert jobs.set_state(conn, row.seq, STARTING, CREATED)
+        assert not jobs.set_state(conn, row.seq, RUNNING, CREATED)
         assert jobs.finish(conn, row.seq, FAILED, "why", "2024")
         assert not jobs.finish(conn, row.seq, FAILED, "other", "2025")
-        assert not jobs.set_state(conn, row.seq, RUNNING, [FAILED])
+        assert not jobs.set_state(conn, row.seq, RUNNING, FAILED)
         assert jobs.get(conn, ("q", "p", "a")).reason == "why"
 
 
