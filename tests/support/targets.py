@@ -22,9 +22,13 @@ SUFFIX = uuid.uuid4().hex[:8]
 
 
 def own(name):
-    """The name made this run's own: `data@master:/f` becomes `data-5a5a5a5a@master:/f`, each part of `churn/data` too."""
+    """The name made this run's own: `churn/data@master` becomes `churn-5a5a5a5a/data-5a5a5a5a@master`."""
     place, at, rest = name.partition("@")
     return "/".join(f"{part}-{SUFFIX}" for part in place.split("/")) + at + rest
+
+
+# Where the Kubernetes suites put their objects.
+NAMESPACE = own("models") if KUBECONFIG else "models"
 
 
 def is_named(folder):

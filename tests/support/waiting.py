@@ -3,7 +3,7 @@
 import time
 
 
-def wait_until(condition, timeout=60.0, interval=0.02, what="what was waited for"):
+def wait_until(condition, timeout=90.0, what="what was waited for", interval=0.02):
     """Return the first true value of `condition()`, asked every `interval` seconds; fail after `timeout` seconds.
 
     `what` names it in the failure: a text, or a function called then, so that it can show the state that was reached.

@@ -1,20 +1,21 @@
-"""A master in a process of its own, and Determined's own clients pointed at it."""
+"""A master in a process of its own, or the one the environment names, and Determined's own clients pointed at it."""
 
 import contextlib
 import os
 import shutil
 import subprocess
 import sys
-import time
 import types
 import uuid
 from pathlib import Path
 
 import pytest
+import targets
 import yaml
 from determined.common import context
 from determined.common.api import bindings
 from determined.experimental import Determined
+from waiting import wait_until
 
 from pdk.process import tree
 
@@ -67,6 +68,22 @@ class MasterProcess:
         return Determined(self.url, user=user, password="")
 
 
+class NamedMaster:
+    """A master that runs elsewhere."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def client(self, user="determined"):
+        return Determined(self.url, user=user, password="")
+
+    def remove_own(self):
+        """Remove the models whose names are this run's; experiments stay, as their workspaces must."""
+        client = self.client()
+        for model in client.list_models(name=targets.SUFFIX):
+            model.delete()
+
+
 @contextlib.contextmanager
 def running_master(folder, slots=2):
     master = MasterProcess(folder / "master", slots)
@@ -94,6 +111,11 @@ def token_store(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def master(tmp_path_factory):
+    if targets.MASTER is not None:
+        named = NamedMaster(targets.MASTER)
+        yield named
+        named.remove_own()
+        return
     with running_master(tmp_path_factory.mktemp("shared")) as running:
         yield running
 
@@ -201,17 +223,6 @@ def submit(client, config, folder=None, parent_id=None, **more):
     )
     answer = bindings.post_CreateExperiment(client._session, body=body)
     return client.get_experiment(answer.experiment.id) if answer.experiment.id else answer
-
-
-def wait_until(condition, timeout=60.0, interval=0.1):
-    """Return the first true value of `condition()`; fail after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(interval)
-    raise AssertionError(f"still not so after {timeout} s")
 
 
 def state_of(experiment):

@@ -14,6 +14,8 @@ from pdk.determined.master.master import Master
 from pdk.determined.master.settings import MasterSettings
 from pdk.process import tree
 
+pytestmark = pytest.mark.ours
+
 
 @pytest.fixture
 def server(tmp_path):
@@ -74,7 +76,6 @@ def test_long_polls_hold_no_thread(server, client, lab):
     pollers = [threading.Thread(target=poll, args=(1 if i % 2 else 60,)) for i in range(40)]
     for poller in pollers:
         poller.start()
-    time.sleep(0.3)
     assert requests.get(f"{server.url}/api/v1/me", headers=headers, timeout=5).status_code == 200
     lab.wait_until(lambda: len(answers) == 20, 20)
     assert {preempt for preempt, _ in answers} == {False}

@@ -1,7 +1,6 @@
 """Trials that fail, wait, pause, are killed; the master that is stopped or killed under them."""
 
 import re
-import time
 
 import pytest
 from determined.common.api import errors
@@ -84,6 +83,7 @@ def test_pause_activate_and_cancel(run, lab):
     assert max(c.metadata["steps_completed"] for c in saved) == reported(experiment)[-1]
 
 
+@pytest.mark.ours
 def test_kill_ends_the_whole_process_tree(run, lab, master, det):
     experiment = run(f"sleep 600 & {SCRIPT}")
     lab.wait_until(lambda: reported(experiment))
@@ -142,6 +142,7 @@ def test_a_failing_startup_hook_fails_the_trial(run, lab, tmp_path):
     assert "not reached" not in log
 
 
+@pytest.mark.ours
 def test_bind_mounts(run, lab, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "rows.csv").write_text("a,b\n")
@@ -189,6 +190,7 @@ def test_random_and_grid_search(run, lab):
     assert [trial.hparams["depth"] for trial in grid.list_trials()] == [3, 2, 1]
 
 
+@pytest.mark.ours
 def test_deleting_an_experiment_removes_everything(run, lab, client, master):
     experiment = run("python3 train.py 20 0")
     with pytest.raises(errors.APIException, match="cannot delete experiment"):
@@ -212,6 +214,7 @@ def test_deleting_an_experiment_removes_everything(run, lab, client, master):
         client.get_checkpoint(best.uuid)
 
 
+@pytest.mark.ours
 def test_removing_files_of_a_checkpoint(run, lab, client, master, det):
     experiment = run("python3 train.py 20 0")
     wait_for(lab, experiment, "COMPLETED")
@@ -228,14 +231,14 @@ def test_removing_files_of_a_checkpoint(run, lab, client, master, det):
     lab.wait_until(lambda: not folder.exists(), 10)
 
 
+@pytest.mark.ours
 def test_experiments_wait_for_a_free_slot(own_master, lab):
     client = own_master.client()
     first = client.create_experiment(lab.script_config(SCRIPT), str(lab.CORE_SCRIPT))
     wait_for(lab, first, "RUNNING")
     second = client.create_experiment(lab.script_config("echo second"), str(lab.CORE_SCRIPT))
     third = client.create_experiment(lab.script_config("echo third"), str(lab.CORE_SCRIPT))
-    time.sleep(0.5)
-    assert [lab.state_of(e) for e in (second, third)] == ["QUEUED", "QUEUED"]
+    lab.wait_until(lambda: [lab.state_of(e) for e in (second, third)] == ["QUEUED", "QUEUED"])
     second.pause()
     first.kill()
     wait_for(lab, third, "COMPLETED")
@@ -244,12 +247,12 @@ def test_experiments_wait_for_a_free_slot(own_master, lab):
     wait_for(lab, second, "COMPLETED")
 
 
+@pytest.mark.ours
 def test_training_goes_on_after_the_master_was_killed(own_master, lab):
     client = own_master.client()
     config = lab.toy_config(hyperparameters__pause=0.01, searcher__max_length={"batches": 400})
     experiment = client.create_experiment(config, str(lab.TOY))
     lab.wait_until(lambda: 100 in reported(experiment) and experiment.list_checkpoints())
-    time.sleep(0.3)  # somewhere between two checkpoints
     own_master.kill()
     left = own_master.trial_processes()
     assert left
@@ -266,6 +269,7 @@ def test_training_goes_on_after_the_master_was_killed(own_master, lab):
     assert experiment.list_checkpoints()[0].metadata["steps_completed"] == 400
 
 
+@pytest.mark.ours
 def test_a_stopped_master_lets_trials_checkpoint(own_master, lab):
     client = own_master.client()
     experiment = client.create_experiment(lab.script_config("python3 train.py 200 0.02"), str(lab.CORE_SCRIPT))

@@ -12,6 +12,7 @@ import requests
 from determined.common.api import errors
 from determined.common.experimental.trial import LogLevel
 from determined.experimental import client as experimental
+from targets import own
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -65,15 +66,20 @@ def test_metrics_and_progress(client, trained):
     assert {r.group for r in client.iter_trials_metrics([trial.id], "validation")} == {"validation"}
 
 
-def test_the_best_and_the_latest_checkpoint_are_kept(trained, master):
+def test_the_best_and_the_latest_checkpoint_are_kept(trained):
     (best,) = trained.list_checkpoints()
     assert best.metadata["steps_completed"] == 300
     assert best.training.validation_metrics["avgMetrics"]["val_loss"] < 0.01
     assert best.training.experiment_id == trained.id
     states = [c.state.value for c in trained.list_trials()[0].list_checkpoints()]
     assert sorted(states) == ["STATE_COMPLETED", "STATE_DELETED", "STATE_DELETED"]
+
+
+@pytest.mark.ours
+def test_the_files_of_the_other_checkpoints_are_gone(trained, master):
     kept = [p.name for p in (master.data_dir / "checkpoints").iterdir() if UUID.fullmatch(p.name)]
-    assert best.uuid in kept
+    saved = {checkpoint.uuid for checkpoint in trained.list_trials()[0].list_checkpoints()}
+    assert saved & set(kept) == {checkpoint.uuid for checkpoint in trained.list_checkpoints()}
 
 
 def test_checkpoint_downloads_directly_and_through_the_master(trained, lab, tmp_path):
@@ -117,13 +123,13 @@ def test_archive_formats(trained, master):
 
 def test_registering_versions(client, trained):
     (best,) = trained.list_checkpoints()
-    model = client.create_model("toy model", labels=["a", "b"], metadata={"data": "churn"})
+    model = client.create_model(own("toy model"), labels=["a", "b"], metadata={"data": "churn"})
     assert model.get_version() is None
     version = model.register_version(best.uuid)
     version.set_name("job-1")
     version.set_notes("first")
     assert version.model_version == 1
-    found = client.get_model("toy model").get_version()
+    found = client.get_model(own("toy model")).get_version()
     assert (found.name, found.notes, found.checkpoint.uuid) == ("job-1", "first", best.uuid)
     assert found.checkpoint.training.experiment_id == trained.id
     assert model.register_version(best.uuid).model_version == 2

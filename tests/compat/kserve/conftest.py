@@ -1,4 +1,4 @@
-"""A Kubernetes API server over a real socket, and the clients that talk to it."""
+"""A Kubernetes API server over a real socket, or the cluster the environment names, and the clients of it."""
 
 import contextlib
 import json
@@ -8,6 +8,10 @@ import shutil
 import subprocess
 
 import pytest
+import targets
+from kubernetes import client as kubernetes
+from kubernetes import config
+from targets import NAMESPACE
 
 from pdk.base import clock
 from pdk.db.database import Database
@@ -26,7 +30,7 @@ POD = "churn-predictor-00002-deployment-5d8f-x7k2p"
 MANIFEST = {
     "apiVersion": "serving.kserve.io/v1beta1",
     "kind": "InferenceService",
-    "metadata": {"name": "churn", "namespace": "models", "annotations": {"pach_id": "1"}},
+    "metadata": {"name": "churn", "namespace": NAMESPACE, "annotations": {"pach_id": "1"}},
     "spec": {
         "predictor": {
             "serviceAccountName": "sa",
@@ -36,32 +40,8 @@ MANIFEST = {
 }
 
 
-class Cluster:
-    """The server on one state folder; it can be stopped and started again, as after a crash."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.token = secrets.token_urlsafe(24)
-        self.kubeconfig = folder / "kubeconfig"
-        self.home = folder / "home"
-        self.home.mkdir(parents=True)
-        self.port = 0
-
-    def start(self, history_rows=4096):
-        self.db = Database(self.folder / "kube.db", OBJECT_MIGRATIONS)
-        self.store = ObjectStore(self.db, Changes(), serving_resources(), history_rows=history_rows)
-        self.logs = PodLogs(self.folder / "logs")
-        install_initial_objects(self.store, ingress_port=8085)
-        self.tls = make_tls_files(self.folder / "tls")
-        self.api = KubernetesApi(self.store, self.logs, self.tls, self.token, port=self.port)
-        self.api.start()
-        self.port = self.api.port
-        write_kubeconfig(self.kubeconfig, self.api.url, self.tls.ca_certificate, self.token, "models")
-        return self
-
-    def stop(self):
-        self.api.stop()
-        self.db.close()
+class Clients:
+    """kubectl with the cluster's kubeconfig; `store` reads what is stored."""
 
     def environment(self):
         # A folder of its own for kubectl's discovery cache, and nothing of the developer's settings.
@@ -108,6 +88,57 @@ class Cluster:
             process.kill()
             process.communicate()
 
+
+class NamedCluster(Clients):
+    """A cluster that runs elsewhere, in a namespace of this run's own; every test finds it empty."""
+
+    def __init__(self, folder):
+        self.kubeconfig = folder / "kubeconfig"
+        self.home = folder / "home"
+        self.home.mkdir(parents=True)
+        shutil.copyfile(targets.KUBECONFIG, self.kubeconfig)
+        self.store = self
+        self.kubectl("config", "set-context", "--current", f"--namespace={NAMESPACE}")
+
+    def get(self, resource, namespace, name):
+        return json.loads(self.kubectl("get", resource, name, "-n", namespace, "-o", "json", "--show-managed-fields"))
+
+    def find(self, resource, namespace, name):
+        found = self.kubectl("get", resource, name, "-n", namespace, "-o", "json", "--ignore-not-found")
+        return json.loads(found) if found else None
+
+    def stop(self):
+        kinds = "inferenceservices,secrets,configmaps,serviceaccounts"
+        self.kubectl("delete", kinds, "--all", f"--namespace={NAMESPACE}", "--timeout=60s")
+
+
+class Cluster(Clients):
+    """The server on one state folder; it can be stopped and started again, as after a crash."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.token = secrets.token_urlsafe(24)
+        self.kubeconfig = folder / "kubeconfig"
+        self.home = folder / "home"
+        self.home.mkdir(parents=True)
+        self.port = 0
+
+    def start(self, history_rows=4096):
+        self.db = Database(self.folder / "kube.db", OBJECT_MIGRATIONS)
+        self.store = ObjectStore(self.db, Changes(), serving_resources(), history_rows=history_rows)
+        self.logs = PodLogs(self.folder / "logs")
+        install_initial_objects(self.store, ingress_port=8085)
+        self.tls = make_tls_files(self.folder / "tls")
+        self.api = KubernetesApi(self.store, self.logs, self.tls, self.token, port=self.port)
+        self.api.start()
+        self.port = self.api.port
+        write_kubeconfig(self.kubeconfig, self.api.url, self.tls.ca_certificate, self.token, NAMESPACE)
+        return self
+
+    def stop(self):
+        self.api.stop()
+        self.db.close()
+
     def serve_churn(self):
         """Put there what the controller would: a ready InferenceService with its pod, logs and an event."""
         isvc = self.store.create(ISVC, MANIFEST)
@@ -117,12 +148,14 @@ class Cluster:
             "name": "churn",
             "uid": isvc["metadata"]["uid"],
         }
-        self.store.update_status(ISVC, {"metadata": {"name": "churn", "namespace": "models"}, "status": ready_status()})
+        self.store.update_status(
+            ISVC, {"metadata": {"name": "churn", "namespace": NAMESPACE}, "status": ready_status()}
+        )
         labels = {"serving.kserve.io/inferenceservice": "churn", "component": "predictor"}
         self.store.apply_owned("pods", pod(labels, owner))
         for number in range(5):
-            self.logs.append("models", POD, "kserve-container", f"line {number}")
-        self.logs.append("models", POD, "storage-initializer", "copied 2 files")
+            self.logs.append(NAMESPACE, POD, "kserve-container", f"line {number}")
+        self.logs.append(NAMESPACE, POD, "storage-initializer", "copied 2 files")
         self.store.create("events", event(isvc))
         return isvc
 
@@ -151,7 +184,7 @@ def pod(labels, owner):
     return {
         "metadata": {
             "name": POD,
-            "namespace": "models",
+            "namespace": NAMESPACE,
             "labels": labels,
             "annotations": {"kubectl.kubernetes.io/default-container": "kserve-container"},
             "ownerReferences": [owner],
@@ -179,9 +212,9 @@ def container_status(name, state, restarts=0):
 
 
 def event(isvc):
-    involved = {"apiVersion": isvc["apiVersion"], "kind": isvc["kind"], "name": "churn", "namespace": "models"}
+    involved = {"apiVersion": isvc["apiVersion"], "kind": isvc["kind"], "name": "churn", "namespace": NAMESPACE}
     return {
-        "metadata": {"generateName": "churn.", "namespace": "models"},
+        "metadata": {"generateName": "churn.", "namespace": NAMESPACE},
         "involvedObject": involved | {"uid": isvc["metadata"]["uid"]},
         "type": "Normal",
         "reason": "InferenceServiceReady",
@@ -193,10 +226,23 @@ def event(isvc):
     }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def namespace():
+    """Where the named cluster keeps this run's objects."""
+    if targets.KUBECONFIG is None:
+        yield
+        return
+    core = kubernetes.CoreV1Api(config.new_client_from_config(targets.KUBECONFIG))
+    core.create_namespace({"metadata": {"name": NAMESPACE}})
+    yield
+    core.delete_namespace(NAMESPACE)
+
+
 @pytest.fixture
 def cluster(tmp_path):
-    """A running server, every client pointed at it by `cluster.kubeconfig`."""
-    running = Cluster(tmp_path / "cluster").start()
+    """A running cluster, every client pointed at it by `cluster.kubeconfig`."""
+    folder = tmp_path / "cluster"
+    running = NamedCluster(folder) if targets.KUBECONFIG else Cluster(folder).start()
     yield running
     running.stop()
 

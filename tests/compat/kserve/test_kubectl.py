@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from targets import NAMESPACE
 
 
 def columns(line):
     return line.split()
 
 
+@pytest.mark.ours
 def test_get_isvc_shows_the_columns_of_kserve(kube):
     kube.serve_churn()
     header, row = kube.kubectl("get", "isvc").splitlines()
@@ -39,6 +41,7 @@ def test_get_isvc_shows_the_columns_of_kserve(kube):
     assert columns(row)[7].endswith("s")
 
 
+@pytest.mark.ours
 def test_get_in_every_output_form(kube):
     kube.serve_churn()
     assert json.loads(kube.kubectl("get", "isvc", "churn", "-o", "json"))["status"]["observedGeneration"] == 1
@@ -46,7 +49,7 @@ def test_get_in_every_output_form(kube):
     path = '{.status.conditions[?(@.type=="Ready")].status}'
     assert kube.kubectl("get", "isvc", "churn", "-o", f"jsonpath={path}") == "True"
     assert kube.kubectl("get", "isvc", "-o", "name") == "inferenceservice.serving.kserve.io/churn\n"
-    assert kube.kubectl("get", "isvc", "-A", "--no-headers").startswith("models ")
+    assert kube.kubectl("get", "isvc", "-A", "--no-headers").startswith(f"{NAMESPACE} ")
     assert kube.kubectl("get", "inferenceservices.v1beta1.serving.kserve.io", "churn", "--no-headers").startswith(
         "churn "
     )
@@ -55,6 +58,7 @@ def test_get_in_every_output_form(kube):
     assert columns(wide[1])[1:4] == ["2/2", "Running", "1"]
 
 
+@pytest.mark.ours
 def test_get_with_selectors(kube):
     kube.serve_churn()
     label = "serving.kserve.io/inferenceservice"
@@ -62,9 +66,13 @@ def test_get_with_selectors(kube):
     assert kube.kubectl("get", "pods", "-l", f"{label} in (other)", "-o", "name") == ""
     assert kube.kubectl("get", "pods", "-l", f"!{label}", "-o", "name") == ""
     assert kube.kubectl("get", "pods", "--field-selector", "status.phase=Running", "-o", "name") != ""
-    assert kube.kubectl("get", "ns", "--field-selector", "metadata.name=models", "-o", "name") == "namespace/models\n"
+    assert (
+        kube.kubectl("get", "ns", "--field-selector", f"metadata.name={NAMESPACE}", "-o", "name")
+        == f"namespace/{NAMESPACE}\n"
+    )
 
 
+@pytest.mark.ours
 def test_the_texts_of_missing_things(kube):
     assert kube.refused("get", "isvc", "nope") == (
         'Error from server (NotFound): inferenceservices.serving.kserve.io "nope" not found\n'
@@ -74,11 +82,12 @@ def test_the_texts_of_missing_things(kube):
         == 'Error from server (NotFound): namespaces "nowhere" not found\n'
     )
     assert "the server doesn't have a resource type" in kube.refused("get", "nodes")
-    assert kube.command("get", "isvc").stderr == "No resources found in models namespace.\n"
+    assert kube.command("get", "isvc").stderr == f"No resources found in {NAMESPACE} namespace.\n"
     trained = {"apiVersion": "serving.kserve.io/v1alpha1", "kind": "TrainedModel", "metadata": {"name": "t"}}
     assert 'no matches for kind "TrainedModel"' in kube.refused("apply", "-f", "-", stdin=trained)
 
 
+@pytest.mark.ours
 def test_describe(kube):
     kube.serve_churn()
     text = kube.kubectl("describe", "isvc", "churn")
@@ -90,13 +99,14 @@ def test_describe(kube):
     assert "Restart Count:  1" in text
 
 
+@pytest.mark.ours
 def test_get_watch_prints_each_change(kube):
     kube.serve_churn()
     with kube.background("get", "isvc", "-w", "--no-headers") as watching:
         assert "True" in watching.stdout.readline()
         kube.store.edit(
             "inferenceservices.serving.kserve.io",
-            "models",
+            NAMESPACE,
             "churn",
             lambda isvc: isvc | {"status": {"url": "http://changed.example.com"}},
             status=True,
@@ -124,7 +134,7 @@ def test_apply_creates_changes_and_leaves_alone(kube, manifest):
     assert difference.returncode == 1
     assert "+      storageUri: s3://models/v2/" in difference.stdout
     assert kube.kubectl("apply", "-f", "-", stdin=manifest).endswith("churn configured\n")
-    stored = kube.store.get("inferenceservices.serving.kserve.io", "models", "churn")
+    stored = kube.store.get("inferenceservices.serving.kserve.io", NAMESPACE, "churn")
     assert stored["metadata"]["generation"] == 2
     assert "pach_id" not in stored["metadata"]["annotations"]
     assert stored["spec"]["predictor"]["model"]["storageUri"] == "s3://models/v2/"
@@ -148,7 +158,7 @@ def test_apply_of_built_in_kinds_merges_strategically(kube):
     kube.kubectl("patch", "sa", "sa", "-p", '{"secrets":[{"name":"other"}]}')
     account["secrets"] = [{"name": "b"}]
     kube.kubectl("apply", "-f", "-", stdin=account)
-    stored = kube.store.get("serviceaccounts", "models", "sa")
+    stored = kube.store.get("serviceaccounts", NAMESPACE, "sa")
     assert sorted(secret["name"] for secret in stored["secrets"]) == ["b", "other"]
 
 
@@ -162,7 +172,7 @@ def test_a_typo_is_told(kube, manifest):
     assert 'Warning: unknown field "spec.predictor.model.storageURI"' in done.stderr
     assert (
         "storageURI"
-        not in kube.store.get("inferenceservices.serving.kserve.io", "models", "churn")["spec"]["predictor"]["model"]
+        not in kube.store.get("inferenceservices.serving.kserve.io", NAMESPACE, "churn")["spec"]["predictor"]["model"]
     )
 
 
@@ -192,31 +202,34 @@ def test_create_replace_and_the_conflict_of_a_stale_file(kube, manifest, tmp_pat
     assert "the object has been modified; please apply your changes to the latest version and try again" in text
 
 
+@pytest.mark.ours
 def test_delete_waits_for_the_finalizer(kube, manifest):
     manifest["metadata"]["finalizers"] = ["inferenceservice.finalizers"]
     kube.kubectl("apply", "-f", "-", stdin=manifest)
 
     def finalize():
         key = "inferenceservices.serving.kserve.io"
-        while "deletionTimestamp" not in kube.store.get(key, "models", "churn")["metadata"]:
+        while "deletionTimestamp" not in kube.store.get(key, NAMESPACE, "churn")["metadata"]:
             time.sleep(0.02)
-        kube.store.edit(key, "models", "churn", lambda obj: obj | {"metadata": obj["metadata"] | {"finalizers": []}})
+        kube.store.edit(key, NAMESPACE, "churn", lambda obj: obj | {"metadata": obj["metadata"] | {"finalizers": []}})
 
     controller = threading.Thread(target=finalize, daemon=True)
     controller.start()
     assert kube.kubectl("delete", "isvc", "churn", "--timeout=20s").endswith('"churn" deleted\n')
     controller.join(5)
-    assert kube.store.find("inferenceservices.serving.kserve.io", "models", "churn") is None
+    assert kube.store.find("inferenceservices.serving.kserve.io", NAMESPACE, "churn") is None
     assert kube.kubectl("delete", "isvc", "churn", "--ignore-not-found") == ""
     assert "NotFound" in kube.refused("delete", "isvc", "churn")
 
 
+@pytest.mark.ours
 def test_deleting_an_isvc_deletes_its_pod(kube):
     kube.serve_churn()
     kube.kubectl("delete", "isvc", "--all")
     assert kube.kubectl("get", "pods", "-o", "name") == ""
 
 
+@pytest.mark.ours
 def test_wait_for_a_condition_to_come(kube, manifest):
     kube.kubectl("apply", "-f", "-", stdin=manifest)
     assert "timed out waiting for the condition" in kube.refused(
@@ -225,7 +238,7 @@ def test_wait_for_a_condition_to_come(kube, manifest):
     with kube.background("wait", "--for=condition=Ready", "isvc/churn", "--timeout=20s") as waiting:
         time.sleep(0.3)
         ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-        metadata = {"name": "churn", "namespace": "models"}
+        metadata = {"name": "churn", "namespace": NAMESPACE}
         kube.store.update_status("inferenceservices.serving.kserve.io", {"metadata": metadata, "status": ready})
         output, _ = waiting.communicate(timeout=10)
     assert output.endswith("churn condition met\n")
@@ -241,6 +254,7 @@ def test_namespaces_come_and_go(kube):
     assert "this namespace may not be deleted" in kube.refused("delete", "namespace", "default")
 
 
+@pytest.mark.ours  # at our port
 def test_the_ingress_is_found_as_the_readme_of_kserve_finds_it(kube):
     service = ("get", "svc", "istio-ingressgateway", "-n", "istio-system", "-o")
     assert kube.kubectl(*service, "jsonpath={.status.loadBalancer.ingress[0].ip}") == "127.0.0.1"
@@ -248,6 +262,7 @@ def test_the_ingress_is_found_as_the_readme_of_kserve_finds_it(kube):
     assert kube.kubectl("get", "svc", "-n", "istio-system", "-l", "istio=ingressgateway", "-o", "name") != ""
 
 
+@pytest.mark.ours
 def test_what_is_not_served_says_so(kube):
     kube.serve_churn()
     pod = kube.kubectl("get", "pods", "-o", "name").strip()

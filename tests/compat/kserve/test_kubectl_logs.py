@@ -2,6 +2,11 @@
 
 import time
 
+import pytest
+from targets import NAMESPACE
+
+pytestmark = pytest.mark.ours
+
 ISVC = "inferenceservices.serving.kserve.io"
 LABEL = "serving.kserve.io/inferenceservice=churn"
 
@@ -34,7 +39,9 @@ def test_a_container_that_has_not_started(kube):
     kube.serve_churn()
     waiting = {"name": "queue-proxy", "state": {"waiting": {"reason": "PodInitializing"}}}
     name = pod_name(kube).removeprefix("pod/")
-    kube.store.edit("pods", "models", name, lambda pod: pod | {"status": {"containerStatuses": [waiting]}}, status=True)
+    kube.store.edit(
+        "pods", NAMESPACE, name, lambda pod: pod | {"status": {"containerStatuses": [waiting]}}, status=True
+    )
     assert "is waiting to start: PodInitializing" in kube.refused("logs", name, "-c", "queue-proxy")
 
 
@@ -43,12 +50,12 @@ def test_following_ends_when_the_container_does(kube):
     name = pod_name(kube).removeprefix("pod/")
     with kube.background("logs", "-f", name, "--tail=1") as following:
         assert following.stdout.readline() == "line 4\n"
-        kube.logs.append("models", name, "kserve-container", "one more")
+        kube.logs.append(NAMESPACE, name, "kserve-container", "one more")
         assert following.stdout.readline() == "one more\n"
-        kube.logs.append("models", name, "kserve-container", "the last")
+        kube.logs.append(NAMESPACE, name, "kserve-container", "the last")
         ended = {"name": "kserve-container", "state": {"terminated": {"exitCode": 1}}}
         kube.store.edit(
-            "pods", "models", name, lambda pod: pod | {"status": {"containerStatuses": [ended]}}, status=True
+            "pods", NAMESPACE, name, lambda pod: pod | {"status": {"containerStatuses": [ended]}}, status=True
         )
         assert following.stdout.read() == "the last\n"
         assert following.wait(5) == 0
@@ -69,7 +76,7 @@ def test_following_ends_when_the_server_stops(kube):
 def test_the_log_of_the_run_before(kube):
     kube.serve_churn()
     name = pod_name(kube).removeprefix("pod/")
-    kube.logs.rotate("models", name, "kserve-container")
-    kube.logs.append("models", name, "kserve-container", "anew")
+    kube.logs.rotate(NAMESPACE, name, "kserve-container")
+    kube.logs.append(NAMESPACE, name, "kserve-container", "anew")
     assert kube.kubectl("logs", name, "--previous", "--tail=1") == "line 4\n"
     assert kube.kubectl("logs", name) == "anew\n"

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 ISVC = "inferenceservices.serving.kserve.io"
 HANDLER = """
@@ -119,16 +120,6 @@ def status_of(store, name="churn"):
 
 def condition(store, kind="Ready", name="churn"):
     return next((c for c in status_of(store, name).get("conditions", []) if c["type"] == kind), {})
-
-
-def wait_until(predicate, timeout=90.0, what="it"):
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        value = predicate()
-        if value:
-            return value
-        time.sleep(0.03)
-    raise AssertionError(f"{what} did not happen within {timeout} s")
 
 
 def wait_ready(store, revision, name="churn", timeout=90.0):

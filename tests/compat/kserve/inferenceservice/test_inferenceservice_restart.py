@@ -17,6 +17,8 @@ from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.process import tree
 from pdk.reconcile.changes import Changes
 
+pytestmark = pytest.mark.ours  # their models are folders of this machine
+
 
 class ServerProcess:
     """The server as a process of its own, on one port for all its lives."""

@@ -10,6 +10,8 @@ from pdk.kserve.predictor.revisions import Revisions
 from pdk.kubernetes.store.pod_logs import LogOptions
 from pdk.process import tree
 
+pytestmark = pytest.mark.ours  # their models are folders of this machine
+
 
 def pod_log(serving, revision, container):
     pods, _ = serving.store.list("pods", "default", f"serving.knative.dev/revision={revision}")

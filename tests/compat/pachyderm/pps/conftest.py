@@ -1,4 +1,4 @@
-"""A pachd for the tests of this folder, or the one the environment names, and short ways to build pipelines."""
+"""A pachd (or the one the environment names), and short ways to build pipelines through the official client."""
 
 import importlib.util
 import json
