@@ -5,13 +5,13 @@ after each pass.
 """
 
 import datetime
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from pdk.kserve.controller.desired import DesiredService
 from pdk.kserve.predictor.node import CONTAINER, INITIALIZER
 from pdk.kserve.predictor.revisions import Revision, RevisionState, Stage
 from pdk.kubernetes.store.metadata import timestamp
+from pdk.kubernetes.store.objects import JsonObject
 
 DEPLOYMENTS, PODS, SERVICES = "deployments.apps", "pods", "services"
 SERVING_IMAGE, INITIALIZER_IMAGE = "pdk/torchserve", "pdk/storage-initializer"
@@ -22,8 +22,6 @@ ARGS = [
     "--model-store=/mnt/models/model-store",
     "--ts-config=/mnt/models/config/config.properties",
 ]
-
-Object = dict[str, Any]
 
 
 def labels(revision: Revision) -> dict[str, str]:
@@ -43,28 +41,22 @@ def deployment_name(revision: Revision) -> str:
     return f"{revision.name}-deployment"
 
 
-def build_service(desired: DesiredService) -> Object:
+def build_service(desired: DesiredService) -> JsonObject:
     """Return the predictor's Service."""
-    name = f"{desired.name}-predictor"
     selector = {"serving.kserve.io/inferenceservice": desired.name, "component": "predictor"}
     ports = [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}]
     return {
-        "metadata": {
-            "name": name,
-            "namespace": desired.namespace,
-            "labels": dict(selector),
-            "ownerReferences": [_owner(desired.obj)],
-        },
+        "metadata": _metadata(f"{desired.name}-predictor", desired.obj, dict(selector)),
         "spec": {"type": "ClusterIP", "clusterIP": "None", "selector": selector, "ports": ports},
         "status": {"loadBalancer": {}},
     }
 
 
-def build_deployment(desired: DesiredService, revision: Revision) -> Object:
+def build_deployment(desired: DesiredService, revision: Revision) -> JsonObject:
     """Return the Deployment of a revision."""
     ready = 1 if revision.state is RevisionState.READY else 0
     created = _stamp(revision, Stage.CREATED)
-    available: Object = {
+    available: JsonObject = {
         "type": "Available",
         "status": "True" if ready else "False",
         "reason": "MinimumReplicasAvailable" if ready else "MinimumReplicasUnavailable",
@@ -72,14 +64,9 @@ def build_deployment(desired: DesiredService, revision: Revision) -> Object:
         "lastUpdateTime": created,
         "lastTransitionTime": created,
     }
+    metadata = _metadata(deployment_name(revision), desired.obj, labels(revision))
     return {
-        "metadata": {
-            "name": deployment_name(revision),
-            "namespace": revision.namespace,
-            "labels": labels(revision),
-            "annotations": {"deployment.kubernetes.io/revision": "1"},
-            "ownerReferences": [_owner(desired.obj)],
-        },
+        "metadata": metadata | {"annotations": {"deployment.kubernetes.io/revision": "1"}},
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": {"app": revision.name}},
@@ -97,36 +84,31 @@ def build_deployment(desired: DesiredService, revision: Revision) -> Object:
     }
 
 
-def build_pod(revision: Revision, deployment: Mapping[str, Any]) -> Object:
+def build_pod(revision: Revision, deployment: JsonObject) -> JsonObject:
     """Return the Pod of a revision; `deployment` is the stored object that owns it."""
+    annotations = {**revision.annotations, "kubectl.kubernetes.io/default-container": CONTAINER}
     return {
-        "metadata": {
-            "name": revision.pod,
-            "namespace": revision.namespace,
-            "labels": labels(revision),
-            "annotations": {**revision.annotations, "kubectl.kubernetes.io/default-container": CONTAINER},
-            "ownerReferences": [_owner(deployment)],
-        },
+        "metadata": _metadata(revision.pod, deployment, labels(revision)) | {"annotations": annotations},
         "spec": _pod_spec(revision),
         "status": _pod_status(revision),
     }
 
 
-def _owner(obj: Mapping[str, Any]) -> Object:
-    metadata = obj["metadata"]
-    return {
-        "apiVersion": obj["apiVersion"],
-        "kind": obj["kind"],
-        "name": metadata["name"],
-        "uid": metadata["uid"],
+def _metadata(name: str, owner: JsonObject, labels: dict[str, str]) -> JsonObject:
+    """Return the metadata of an object beside its stored `owner`."""
+    reference = {
+        **{key: owner[key] for key in ("apiVersion", "kind")},
+        **{key: owner["metadata"][key] for key in ("name", "uid")},
         "controller": True,
         "blockOwnerDeletion": True,
     }
+    namespace = owner["metadata"]["namespace"]
+    return {"name": name, "namespace": namespace, "labels": labels, "ownerReferences": [reference]}
 
 
-def _pod_spec(revision: Revision) -> Object:
+def _pod_spec(revision: Revision) -> JsonObject:
     model = revision.predictor.get("model") or revision.predictor.get("pytorch") or {}
-    container: Object = {
+    container: JsonObject = {
         "name": CONTAINER,
         "image": SERVING_IMAGE,
         "args": ARGS,
@@ -140,7 +122,7 @@ def _pod_spec(revision: Revision) -> Object:
         "args": [model.get("storageUri", ""), "/mnt/models"],
         "volumeMounts": [{"name": "kserve-provision-location", "mountPath": "/mnt/models"}],
     }
-    spec: Object = {
+    spec: JsonObject = {
         "containers": [container],
         "initContainers": [initializer],
         "volumes": [{"name": "kserve-provision-location", "emptyDir": {}}],
@@ -153,7 +135,7 @@ def _pod_spec(revision: Revision) -> Object:
     }
 
 
-def _pod_status(revision: Revision) -> Object:
+def _pod_status(revision: Revision) -> JsonObject:
     ready = revision.state is RevisionState.READY
     fetched = Stage.FETCHED in revision.stages
     began = _stamp(revision, Stage.CREATED)
@@ -170,7 +152,7 @@ def _pod_status(revision: Revision) -> Object:
     }
 
 
-def _pod_conditions(revision: Revision, fetched: bool, ready: bool) -> Iterator[Object]:
+def _pod_conditions(revision: Revision, fetched: bool, ready: bool) -> Iterator[JsonObject]:
     states = {"PodScheduled": True, "Initialized": fetched, "ContainersReady": ready, "Ready": ready}
     since = {
         "PodScheduled": Stage.CREATED,
@@ -183,12 +165,12 @@ def _pod_conditions(revision: Revision, fetched: bool, ready: bool) -> Iterator[
         yield {"type": kind, "status": "True" if holds else "False", "lastTransitionTime": time}
 
 
-def _initializer_status(revision: Revision, fetched: bool) -> Object:
+def _initializer_status(revision: Revision, fetched: bool) -> JsonObject:
     if fetched:
         begun = _stamp(revision, Stage.FETCH, Stage.FETCHED)
         ended = _stamp(revision, Stage.FETCHED)
         done = {"exitCode": 0, "reason": "Completed", "startedAt": begun, "finishedAt": ended}
-        state: Object = {"terminated": done}
+        state: JsonObject = {"terminated": done}
     elif revision.state is RevisionState.FETCHING:
         state = {"running": {"startedAt": _stamp(revision, Stage.FETCH)}}
     else:
@@ -203,8 +185,8 @@ def _initializer_status(revision: Revision, fetched: bool) -> Object:
     }
 
 
-def _container_status(revision: Revision, ready: bool) -> Object:
-    status: Object = {
+def _container_status(revision: Revision, ready: bool) -> JsonObject:
+    status: JsonObject = {
         "name": CONTAINER,
         "image": SERVING_IMAGE,
         "imageID": "",
@@ -225,7 +207,7 @@ def _container_status(revision: Revision, ready: bool) -> Object:
     return status
 
 
-def _waiting(revision: Revision) -> Object:
+def _waiting(revision: Revision) -> JsonObject:
     message = revision.waiting or (revision.failure.message if revision.failure is not None else "")
     if not message:
         return {"reason": "PodInitializing"}

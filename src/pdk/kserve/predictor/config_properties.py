@@ -8,7 +8,7 @@ Called by `launch`. Mirrors what `ConfigManager` of TorchServe 0.12.0 reads, and
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,34 +38,27 @@ OWN = frozenset(
         "install_py_dep_per_model", "service_envelope", "model_snapshot", "models",
     }
 )  # fmt: skip
-MODEL_NUMBERS: Mapping[str, tuple[int, int]] = {
-    "minWorkers": (1, 64),
-    "maxWorkers": (1, 64),
-    "batchSize": (1, 1024),
-    "maxBatchDelay": (0, 60_000),
-    "responseTimeout": (1, 86_400),
+# Kept of a model in the snapshot: name -> (lowest, highest, default); delays in milliseconds, time-outs in seconds.
+MODEL_NUMBERS: Mapping[str, tuple[int, int, int]] = {
+    "minWorkers": (1, 64, 1),
+    "maxWorkers": (1, 64, 1),
+    "batchSize": (1, 1024, 1),
+    "maxBatchDelay": (0, 60_000, 100),
+    "responseTimeout": (1, 86_400, 120),
 }
-DEFAULT_MODEL = {"minWorkers": 1, "maxWorkers": 1, "batchSize": 1, "maxBatchDelay": 100, "responseTimeout": 120}
 DEFAULT_MAX_REQUEST_BYTES = 6_553_500
+# TorchServe takes more, but a name is part of URLs and of file names.
 MODEL_NAME = re.compile(r"[A-Za-z0-9][\w.~-]{0,127}")
-"""TorchServe takes more, but a name is part of URLs and of file names."""
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """One entry of the snapshot: the served `name` is the map's key, the archive's own name does not count.
-
-    Delays in milliseconds, time-outs in seconds, as TorchServe has them.
-    """
+    """One entry of the snapshot, with its MODEL_NUMBERS; the served `name` is the map's key, not the archive's own."""
 
     name: str
     version: str
     archive: str
-    min_workers: int = 1
-    max_workers: int = 1
-    batch_size: int = 1
-    max_batch_delay: int = 100
-    response_timeout: int = 120
+    numbers: Mapping[str, int] = field(default_factory=lambda: {key: each[2] for key, each in MODEL_NUMBERS.items()})
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ class ServingConfig:
     @property
     def response_timeout(self) -> int:
         """Seconds after which TorchServe gives up on a worker, the longest of all models."""
-        return max(model.response_timeout for model in self.models)
+        return max(model.numbers["responseTimeout"] for model in self.models)
 
 
 @dataclass(frozen=True)
@@ -99,14 +92,14 @@ class Ports:
 
 
 def parse_properties(text: str) -> dict[str, str]:
-    """Split `key=value` lines: `#` and `!` comments, a trailing backslash continues, the last of equal keys wins."""
+    """Return the values of `key=value` lines; the last of equal keys wins.
+
+    `#` and `!` begin comments, a trailing backslash continues a line.
+    """
     properties: dict[str, str] = {}
     for line in _logical_lines(text):
         match = re.match(r"([^=:\s]+)\s*[=:\s]\s*(.*)", line)
-        if match:
-            properties[match[1]] = match[2].strip()
-        else:
-            properties[line] = ""
+        properties[match[1] if match else line] = match[2].strip() if match else ""
     return properties
 
 
@@ -127,7 +120,7 @@ def _logical_lines(text: str) -> list[str]:
 
 
 def read_config(path: Path, archives: list[str], envelope: str) -> ServingConfig:
-    """Read the user's file, or make up defaults for a single archive when there is none.
+    """Return what is taken from the user's file, or defaults for a single archive when there is none.
 
     `archives` are the .mar names in the model store. Raises ModelLoadFailed naming the file, the key and the fix.
     """
@@ -200,28 +193,16 @@ def _snapshot_model(name: str, versions: Any, notes: list[str]) -> ServedModel:
         raise ModelLoadFailed(f"{where}.{chosen[0]}.marName is missing")
     known = {"defaultVersion", "marName", *MODEL_NUMBERS}
     notes.extend(f"{where}.{chosen[0]}.{key} is ignored" for key in entry if key not in known)
-    return _model(name, chosen[0], entry, where)
-
-
-def _model(name: str, version: str, entry: Mapping[str, Any], where: str) -> ServedModel:
     numbers = {
-        key: _number(f"{where}.{version}.{key}", entry.get(key, DEFAULT_MODEL[key]), bounds)
-        for key, bounds in MODEL_NUMBERS.items()
+        key: _number(f"{where}.{chosen[0]}.{key}", entry.get(key, default), (lowest, highest))
+        for key, (lowest, highest, default) in MODEL_NUMBERS.items()
     }
-    return ServedModel(
-        name,
-        version,
-        str(entry["marName"]),
-        numbers["minWorkers"],
-        max(numbers["minWorkers"], numbers["maxWorkers"]),
-        numbers["batchSize"],
-        numbers["maxBatchDelay"],
-        numbers["responseTimeout"],
-    )
+    numbers["maxWorkers"] = max(numbers["minWorkers"], numbers["maxWorkers"])
+    return ServedModel(name, chosen[0], str(entry["marName"]), numbers)
 
 
 def _loaded_models(properties: Mapping[str, str], archives: list[str], notes: list[str]) -> list[ServedModel]:
-    """Models by `load_models` (`all`, or `[name=]file.mar, ...`); without it, the only archive."""
+    """Return the models by `load_models` (`all`, or `[name=]file.mar, ...`); without it, the only archive."""
     wanted = properties.get("load_models", "")
     if wanted.lower() == "all":
         names = [(archive.removesuffix(".mar"), archive) for archive in archives]
@@ -245,23 +226,27 @@ def _fit(model: ServedModel, archives: list[str], envelope: str, notes: list[str
             f"config.properties names {model.archive!r} for model {model.name!r}, but model-store holds "
             f"{', '.join(archives) or 'no .mar'}"
         )
-    if model.batch_size == 1 or envelope != KSERVE_ENVELOPE:
+    batch_size = model.numbers["batchSize"]
+    if batch_size == 1 or envelope != KSERVE_ENVELOPE:
         return model
     # The envelope parses the first request of a batch only: every other one would be a 503 (pytorch/serve#2158).
     notes.append(
-        f"model {model.name}: batchSize {model.batch_size} is served as 1, because the kserve service envelope cannot "
+        f"model {model.name}: batchSize {batch_size} is served as 1, because the kserve service envelope cannot "
         "answer batches; set env TS_SERVICE_ENVELOPE to an empty value if the handler parses whole requests itself"
     )
-    return ServedModel(**{**model.__dict__, "batch_size": 1})
+    return replace(model, numbers={**model.numbers, "batchSize": 1})
 
 
 def render_config(config: ServingConfig, ports: Ports, model_store: Path, envelope: str) -> str:
-    """Give the text of the file TorchServe is started with."""
+    """Return the text of the file TorchServe is started with."""
     host = "127.0.0.1"
     snapshot = {
         "name": "startup.cfg",
         "modelCount": len(config.models),
-        "models": {model.name: {model.version: _entry(model)} for model in config.models},
+        "models": {
+            model.name: {model.version: {"defaultVersion": True, "marName": model.archive, **model.numbers}}
+            for model in config.models
+        },
     }
     properties = {
         **config.options,
@@ -288,20 +273,5 @@ def render_config(config: ServingConfig, ports: Ports, model_store: Path, envelo
     }
     if envelope:
         properties["service_envelope"] = envelope
-    return "".join(f"{key}={_escape(str(value))}\n" for key, value in properties.items())
-
-
-def _entry(model: ServedModel) -> dict[str, object]:
-    return {
-        "defaultVersion": True,
-        "marName": model.archive,
-        "minWorkers": model.min_workers,
-        "maxWorkers": model.max_workers,
-        "batchSize": model.batch_size,
-        "maxBatchDelay": model.max_batch_delay,
-        "responseTimeout": model.response_timeout,
-    }
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\")
+    escaped = {key: str(value).replace("\\", "\\\\") for key, value in properties.items()}
+    return "".join(f"{key}={value}\n" for key, value in escaped.items())

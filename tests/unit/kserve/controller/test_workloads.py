@@ -6,7 +6,7 @@ from pdk.kserve.controller.workloads import build_pod
 from pdk.kserve.predictor.failures import FailureReason
 from pdk.kserve.predictor.revisions import Failure, Revision, RevisionState
 
-DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "uid": "u"}}
+DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "ns", "uid": "u"}}
 S = RevisionState
 
 

@@ -17,6 +17,7 @@ from pdk.kserve.predictor.config_properties import (
 )
 from pdk.kserve.predictor.failures import ModelLoadFailed
 
+NUMBERS = {"minWorkers": 1, "maxWorkers": 5, "batchSize": 1, "maxBatchDelay": 100, "responseTimeout": 120}
 SNAPSHOT = {
     "name": "startup.cfg",
     "modelCount": 1,
@@ -57,7 +58,7 @@ def snapshot(**changes):
 
 def test_the_file_of_the_original_example(tmp_path):
     config = read(tmp_path, ORIGINAL)
-    assert config.models == (ServedModel("customer-churn", "1.0", "customer-churn.mar", 1, 5, 1, 100, 120),)
+    assert config.models == (ServedModel("customer-churn", "1.0", "customer-churn.mar", NUMBERS),)
     assert config.options == {"number_of_netty_threads": "4", "job_queue_size": "10"}
     assert config.notes == ()
     assert config.max_request_bytes == 6_553_500
@@ -130,9 +131,9 @@ def test_one_version_of_a_model_is_served(tmp_path):
 
 def test_batches_need_the_envelope_off(tmp_path):
     enveloped = read(tmp_path, snapshot(batchSize=8))
-    assert enveloped.models[0].batch_size == 1
+    assert enveloped.models[0].numbers["batchSize"] == 1
     assert "batchSize 8 is served as 1" in enveloped.notes[0]
-    assert read(tmp_path, snapshot(batchSize=8), envelope="").models[0].batch_size == 8
+    assert read(tmp_path, snapshot(batchSize=8), envelope="").models[0].numbers["batchSize"] == 8
 
 
 def test_ours_is_closed_and_on_loopback(tmp_path):
