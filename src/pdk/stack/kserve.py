@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pdk.db.database import Database
-from pdk.kserve.controller.controller import ControllerSettings, KServeController
+from pdk.kserve.controller.controller import KServeController
 from pdk.kserve.ingress.server import Ingress
 from pdk.kserve.kinds.initial_objects import NAMESPACES, install_initial_objects
 from pdk.kserve.kinds.registry import serving_resources
 from pdk.kserve.predictor import revisions
+from pdk.kserve.predictor.node import Node
 from pdk.kserve.predictor.routes import ServiceRoutes
-from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings, S3Defaults
+from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
+from pdk.kserve.predictor.storage_uri import S3Access
 from pdk.kubernetes.api.kubeconfig import write_kubeconfig
 from pdk.kubernetes.api.pki import make_tls_files, write_private
 from pdk.kubernetes.api.server import KubernetesApi
@@ -39,14 +41,9 @@ class KServe:
             ServiceRoutes(),
         )
         self._ingress = Ingress(routes, settings.host, settings.ingress_port)
-        self._controller = KServeController(
-            self._db,
-            store,
-            logs,
-            routes,
-            predictor_settings(settings, data, environment),
-            ControllerSettings(settings.ingress_domain),
-        )
+        predictor = predictor_settings(settings, data, environment)
+        node = Node(store, revisions.Revisions(self._db), logs, routes, predictor)
+        self._controller = KServeController(node, settings.ingress_domain)
         tls, token = make_tls_files(data / "tls"), _token(data / "token")
         self._api = KubernetesApi(store, logs, tls, token, settings.host, settings.kubernetes_port)
         # The route table is filled before the ingress listens: what served before a restart serves from its first request.
@@ -80,7 +77,7 @@ def predictor_settings(settings: Settings, data: Path, environment: Mapping[str,
         environment={name: environment[name] for name in INHERITED if name in environment},
         temp=temp,
         # Models named s3:// without a secret are this stack's own; a secret or service account says otherwise.
-        s3=S3Defaults(f"http://{settings.host}:{settings.s3_port}", "pachyderm", "pachyderm"),
+        s3=S3Access(f"http://{settings.host}:{settings.s3_port}", "pachyderm", "pachyderm"),
         limits=ModelLimits(load_timeout=settings.load_timeout_seconds),
     )
 

@@ -1,81 +1,47 @@
 """The InferenceService controller: its work loop, the watch that wakes it, and taking over after a restart.
 
-Built by `pdk.stack`: `KServeController(...)`, `start()` before the ingress, `stop()` after it.
+Built by `pdk.stack`; started before the ingress and stopped after it.
 """
 
 import logging
 import threading
-from dataclasses import dataclass
 
-from pdk.db.database import Database
 from pdk.kserve.controller.inference_services import InferenceServices
 from pdk.kserve.controller.publishing import INFERENCE_SERVICES
 from pdk.kserve.predictor.lifecycle import Lifecycle
 from pdk.kserve.predictor.node import Node
-from pdk.kserve.predictor.revisions import Revisions
-from pdk.kserve.predictor.routes import ServiceRoutes
-from pdk.kserve.predictor.settings import PredictorSettings
 from pdk.kubernetes.errors import Expired
-from pdk.kubernetes.store.objects import ObjectStore
-from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.reconcile.loop import Reconciler
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ControllerSettings:
-    """`domain` is the last part of every `status.url`; the resync looks at every InferenceService again, in seconds."""
-
-    domain: str = "example.com"
-    resync_seconds: float = 10.0
-    workers: int = 2
-
-
 class KServeController:
     """Owns the routing table's content and every TorchServe of this server."""
 
-    def __init__(
-        self,
-        db: Database,
-        store: ObjectStore,
-        logs: PodLogs,
-        routes: ServiceRoutes,
-        predictor: PredictorSettings,
-        settings: ControllerSettings | None = None,
-    ) -> None:
-        """`db` is the one `store` uses, opened with the migrations of `store.revisions` too."""
-        self._store = store
-        self._settings = settings or ControllerSettings()
-        revisions = Revisions(db)
-        self.lifecycle = Lifecycle(Node(store, revisions, logs, routes, predictor))
-        self._services = InferenceServices(store, revisions, self.lifecycle, routes, self._settings.domain)
-        self._loop = Reconciler(
-            "inferenceservice",
-            self._services.reconcile,
-            self._services.list_keys,
-            self._settings.resync_seconds,
-            self._settings.workers,
-        )
-        routes.on_unreachable = self._loop.enqueue
+    def __init__(self, node: Node, domain: str = "example.com", resync_seconds: float = 10.0) -> None:
+        """`domain` is the last part of every `status.url`; the resync looks at every InferenceService again."""
+        self._store = node.store
+        self._lifecycle = Lifecycle(node)
+        self._services = InferenceServices(node, self._lifecycle, domain)
+        reconcile, list_keys = self._services.reconcile, self._services.list_keys
+        self._loop = Reconciler("inferenceservice", reconcile, list_keys, resync_seconds)
+        node.routes.report_unreachable = self._loop.enqueue
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="inferenceservice-watch", daemon=True)
 
     def start(self) -> None:
         """Take over what runs, fill the routing table, then go on in the background."""
         self._seen = self._store.revision()
-        self.lifecycle.adopt()
+        self._lifecycle.adopt()
         for key in self._services.list_keys():
-            self._first_look(key)
+            try:
+                self._services.reconcile(key)
+            except Exception:
+                # The loop looks again at once; one broken service must not keep the others from serving.
+                logger.exception("first look at %s failed", key)
         self._loop.start()
         self._watcher.start()
-
-    def _first_look(self, key: str) -> None:
-        # The loop looks again at once, with its back-off; here one broken service must not keep the others from serving.
-        try:
-            self._services.reconcile(key)
-        except Exception:
-            logger.exception("first look at %s failed", key)
 
     def stop(self, keep_predictors: bool = False) -> None:
         """Stop the loop and, unless `keep_predictors`, end every TorchServe; the rows start them again next time."""
@@ -85,7 +51,7 @@ class KServeController:
         if self._watcher.is_alive():
             self._watcher.join(5.0)
         if not keep_predictors:
-            self.lifecycle.stop_all()
+            self._lifecycle.stop_all()
 
     def _watch(self) -> None:
         """Enqueue every InferenceService that changed; the resync covers what is missed."""

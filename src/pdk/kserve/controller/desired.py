@@ -1,8 +1,8 @@
 """What an InferenceService asks for, read once from its object, and when that needs a new revision.
 
-A new revision is due when what reaches its pods differs. Mirrors the Knative Service that KServe makes: the predictor spec
-and the propagated annotations are the revision's template, so a change of `pach_id` alone makes a new revision, while
-canary percentages only move traffic.
+A new revision is due when what reaches its pods differs. Mirrors the Knative Service that KServe makes: the predictor
+spec and the propagated annotations are the revision's template, so a change of `pach_id` alone makes a new revision,
+while canary percentages only move traffic.
 """
 
 import hashlib

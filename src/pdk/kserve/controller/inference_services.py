@@ -1,8 +1,8 @@
 """Reconciles one InferenceService: revisions made, loaded, given traffic, retired, and all of it reported.
 
 Called by the work loop of `controller.py` with `namespace/name`. Order as in KServe: fetch, finalizer, runtime,
-components, ingress, status. Each pass reads what is there, takes what steps are due and says when to look again; no step
-waits, so one service that loads for minutes holds up no other.
+components, ingress, status. Each pass reads what is there, takes what steps are due and says when to look again; no
+step waits, so one service that loads for minutes holds up no other.
 """
 
 import dataclasses
@@ -17,20 +17,11 @@ from pdk.kserve.controller.plan import RolloutPlan, make_plan, needs_revision, w
 from pdk.kserve.controller.publishing import INFERENCE_SERVICES, Publisher
 from pdk.kserve.controller.route import build_route
 from pdk.kserve.predictor.lifecycle import Lifecycle
-from pdk.kserve.predictor.revisions import (
-    Revision,
-    Revisions,
-    RevisionState,
-    ServiceRow,
-    ServiceUid,
-    Stage,
-    revision_name,
-)
-from pdk.kserve.predictor.routes import ServiceRoutes
+from pdk.kserve.predictor.node import Node
+from pdk.kserve.predictor.revisions import Revision, RevisionState, ServiceRow, ServiceUid, Stage, revision_name
 from pdk.kubernetes.errors import ObjectConflict, ObjectNotFound
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.metadata import NAME_LETTERS
-from pdk.kubernetes.store.objects import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -42,15 +33,11 @@ BUSY_SECONDS = 0.1
 class InferenceServices:
     """The reconciler proper; state is in the rows, the object store, and the processes `lifecycle` watches."""
 
-    def __init__(
-        self, store: ObjectStore, revisions: Revisions, lifecycle: Lifecycle, routes: ServiceRoutes, domain: str
-    ) -> None:
-        self._store = store
-        self._revisions = revisions
+    def __init__(self, node: Node, lifecycle: Lifecycle, domain: str) -> None:
+        self._store, self._revisions, self._routes = node.store, node.revisions, node.routes
         self._lifecycle = lifecycle
-        self._routes = routes
         self._domain = domain
-        self._publisher = Publisher(store)
+        self._publisher = Publisher(node.store)
 
     def list_keys(self) -> list[str]:
         """Return `namespace/name` of every service there is, or was and is not yet taken down."""
@@ -71,8 +58,6 @@ class InferenceServices:
             # Deleted or changed while we looked: look again.
             return 0.0
         return min(delay or BUSY_SECONDS, BUSY_SECONDS) if busy else delay
-
-    # ---------------------------------------------------------------- going
 
     def _finalize(self, key: str, isvc: JsonObject | None) -> float | None:
         self._routes.remove(key)
@@ -106,8 +91,6 @@ class InferenceServices:
             if self._store.find(resource, revision.namespace, name) is not None:
                 self._store.delete(resource, revision.namespace, name)
         self._lifecycle.forget(revision)
-
-    # ---------------------------------------------------------------- serving
 
     def _serve(self, key: str, isvc: JsonObject) -> float | None:
         desired = read_desired(isvc)

@@ -1,7 +1,7 @@
 """What is to be done for an InferenceService: which revisions run, who gets traffic, who goes. Values in, values out.
 
-The reconciler asks it once a pass, after a look at the revisions that are wanted, and carries the plan out; `status` and
-`workloads` describe it.
+The reconciler asks it once a pass, after a look at the revisions that are wanted, and carries the plan out; `status`
+and `workloads` describe it.
 """
 
 from collections.abc import Iterable
@@ -29,8 +29,8 @@ Traffic = tuple[tuple[Revision, int], ...]
 class RolloutPlan:
     """`service` tells which revision is to be remembered as the one that has all the traffic.
 
-    `latest` is the revision of the present spec, None when that is not served; `retired` are the numbers of those to take
-    down once no request is on its way to them; `reason` is told to a client whose request has no revision.
+    `latest` is the revision of the present spec, None when that is not served; `retired` are the numbers of those to
+    take down once no request is on its way to them; `reason` is told to a client whose request has no revision.
     """
 
     desired: DesiredService

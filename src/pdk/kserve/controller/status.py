@@ -5,7 +5,7 @@ mode, from a Deployment): while the newest revision fails, Ready is False althou
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pdk.base import clock
 from pdk.kserve.controller.deployment_mode import DeploymentMode
@@ -13,19 +13,18 @@ from pdk.kserve.controller.plan import STEPS, RolloutPlan
 from pdk.kserve.controller.wire import (
     Condition,
     ConditionReason,
-    ConditionStatus,
     ConditionType,
     FailureInfo,
+    Holds,
     ModelState,
     ModelStatus,
     PredictorStatus,
     ServiceStatus,
-    TrafficTarget,
     TransitionStatus,
 )
 from pdk.kserve.predictor.failures import FailureReason
 from pdk.kserve.predictor.model_spec import RUNTIME
-from pdk.kserve.predictor.revisions import Revision, RevisionState, revision_name
+from pdk.kserve.predictor.revisions import RevisionState, revision_name
 from pdk.kubernetes.store.metadata import timestamp
 
 # Only there with Knative, and of severity Info: they do not decide Ready by themselves.
@@ -42,7 +41,7 @@ KNATIVE_ONLY = frozenset(
 class Verdict(NamedTuple):
     """The status of a condition, and why it is not True."""
 
-    status: ConditionStatus
+    status: Holds
     reason: ConditionReason | FailureReason | None = None
     message: str = ""
 
@@ -72,11 +71,8 @@ def condition(status: ServiceStatus, kind: ConditionType) -> Condition:
 
 def _verdicts(plan: RolloutPlan) -> dict[ConditionType, Verdict]:
     predictor = _predictor_verdict(plan)
-    route = _route_verdict(
-        plan,
-        ConditionReason.REVISION_MISSING,
-        f'Configuration "{plan.desired.name}-predictor" does not have any ready Revision.',
-    )
+    no_revision = f'Configuration "{plan.desired.name}-predictor" does not have any ready Revision.'
+    route = _route_verdict(plan, ConditionReason.REVISION_MISSING, no_revision)
     ingress = _route_verdict(plan, ConditionReason.COMPONENT_NOT_READY, "Target service not ready for ingress creation")
     verdicts = {
         ConditionType.PREDICTOR_READY: predictor,
@@ -84,47 +80,45 @@ def _verdicts(plan: RolloutPlan) -> dict[ConditionType, Verdict]:
         ConditionType.READY: _worst(predictor, ingress),
     }
     if plan.desired.mode is DeploymentMode.KNATIVE:
-        verdicts |= {
-            ConditionType.PREDICTOR_ROUTE_READY: route,
-            ConditionType.ROUTES_READY: route,
-            ConditionType.PREDICTOR_CONFIGURATION_READY: predictor,
-            ConditionType.LATEST_DEPLOYMENT_READY: predictor,
-        }
+        verdicts |= dict.fromkeys((ConditionType.PREDICTOR_ROUTE_READY, ConditionType.ROUTES_READY), route)
+        verdicts |= dict.fromkeys(
+            (ConditionType.PREDICTOR_CONFIGURATION_READY, ConditionType.LATEST_DEPLOYMENT_READY), predictor
+        )
     if plan.desired.stopped:
         gone = not plan.revisions
-        verdicts[ConditionType.STOPPED] = Verdict(ConditionStatus.TRUE if gone else ConditionStatus.FALSE)
+        verdicts[ConditionType.STOPPED] = Verdict(Holds.TRUE if gone else Holds.FALSE)
     return verdicts
 
 
 def _predictor_verdict(plan: RolloutPlan) -> Verdict:
     latest, problem = plan.latest, plan.desired.problem
     if plan.desired.stopped:
-        return Verdict(ConditionStatus.FALSE, ConditionReason.STOPPED, "annotation serving.kserve.io/stop is true")
+        return Verdict(Holds.FALSE, ConditionReason.STOPPED, "annotation serving.kserve.io/stop is true")
     if problem is not None:
-        return Verdict(ConditionStatus.FALSE, problem.reason, str(problem))
+        return Verdict(Holds.FALSE, problem.reason, str(problem))
     if latest is None:
-        return Verdict(ConditionStatus.UNKNOWN, ConditionReason.REVISION_MISSING, "no revision has been made yet")
+        return Verdict(Holds.UNKNOWN, ConditionReason.REVISION_MISSING, "no revision has been made yet")
     if plan.latest_ready:
-        return Verdict(ConditionStatus.TRUE)
+        return Verdict(Holds.TRUE)
     revision = f'Revision "{latest.name}"'
     if latest.failure is not None:
         message = f"{revision} failed with message: {latest.failure.message}."
-        return Verdict(ConditionStatus.FALSE, ConditionReason.REVISION_FAILED, message)
+        return Verdict(Holds.FALSE, ConditionReason.REVISION_FAILED, message)
     if latest.waiting:
         message = f"{revision} waits for its model: {latest.waiting}"
-        return Verdict(ConditionStatus.UNKNOWN, ConditionReason.WAITING_FOR_STORAGE, message)
-    return Verdict(ConditionStatus.UNKNOWN, ConditionReason.DEPLOYING, f"{revision} {STEPS[latest.state]}")
+        return Verdict(Holds.UNKNOWN, ConditionReason.WAITING_FOR_STORAGE, message)
+    return Verdict(Holds.UNKNOWN, ConditionReason.DEPLOYING, f"{revision} {STEPS[latest.state]}")
 
 
 def _route_verdict(plan: RolloutPlan, reason: ConditionReason, message: str) -> Verdict:
     if plan.serving_whole:
-        return Verdict(ConditionStatus.TRUE)
+        return Verdict(Holds.TRUE)
     hopeless = plan.failing or plan.desired.stopped
-    return Verdict(ConditionStatus.FALSE if hopeless else ConditionStatus.UNKNOWN, reason, message)
+    return Verdict(Holds.FALSE if hopeless else Holds.UNKNOWN, reason, message)
 
 
 def _worst(*verdicts: Verdict) -> Verdict:
-    order = [ConditionStatus.FALSE, ConditionStatus.UNKNOWN, ConditionStatus.TRUE]
+    order = [Holds.FALSE, Holds.UNKNOWN, Holds.TRUE]
     return min(verdicts, key=lambda each: order.index(each.status))
 
 
@@ -150,12 +144,10 @@ def _with_times(verdicts: Mapping[ConditionType, Verdict], old: ServiceStatus) -
 
 
 def _model_status(plan: RolloutPlan) -> ModelStatus:
+    active: ModelState | Literal[""] = ModelState.LOADED if plan.traffic else ""
     status: ModelStatus = {
         "copies": {"failedCopies": 1 if plan.failing else 0, "totalCopies": 1},
-        "states": {
-            "activeModelState": ModelState.LOADED if plan.traffic else "",
-            "targetModelState": _target_state(plan),
-        },
+        "states": {"activeModelState": active, "targetModelState": _target_state(plan)},
         "transitionStatus": _transition(plan),
     }
     failure = _failure_info(plan)
@@ -213,15 +205,8 @@ def _predictor(plan: RolloutPlan) -> PredictorStatus:
         predictor["latestRolledoutRevision"] = revision_name(desired.name, service.rolled_out)
     if service.previous_rolled_out is not None:
         predictor["previousRolledoutRevision"] = revision_name(desired.name, service.previous_rolled_out)
-    if plan.traffic:
-        predictor["traffic"] = [_traffic_target(each, percent, newest) for each, percent in plan.traffic]
+    for revision, percent in plan.traffic:
+        target = {"latestRevision": revision == newest, "percent": percent, "revisionName": revision.name}
+        predictor.setdefault("traffic", []).append(target if revision == newest else target | {"tag": "prev"})
         predictor["address"] = {"url": f"http://{desired.name}-predictor.{desired.namespace}.svc.cluster.local"}
     return predictor
-
-
-def _traffic_target(revision: Revision, percent: int, newest: Revision | None) -> TrafficTarget:
-    is_newest = newest is not None and revision.number == newest.number
-    target: TrafficTarget = {"latestRevision": is_newest, "percent": percent, "revisionName": revision.name}
-    if not is_newest:
-        target["tag"] = "prev"
-    return target

@@ -7,7 +7,7 @@ from pdk.kserve.predictor.failures import FailureReason
 from pdk.kserve.predictor.revisions import RevisionName
 
 
-class ConditionStatus(enum.StrEnum):
+class Holds(enum.StrEnum):
     """Whether a condition holds."""
 
     TRUE = "True"
@@ -61,7 +61,7 @@ class Condition(TypedDict, total=False):
     """One entry of `status.conditions`; the time is RFC 3339."""
 
     type: ConditionType
-    status: ConditionStatus
+    status: Holds
     severity: Literal["Info"]
     reason: ConditionReason | FailureReason
     message: str
@@ -79,29 +79,13 @@ class FailureInfo(TypedDict, total=False):
     exitCode: int
 
 
-class ModelStates(TypedDict):
-    """`status.modelStatus.states`: of what serves, empty when nothing does, and of what the spec asks for."""
-
-    activeModelState: ModelState | Literal[""]
-    targetModelState: ModelState
-
-
 class ModelStatus(TypedDict, total=False):
-    """`status.modelStatus`."""
+    """`status.modelStatus`; the active state is empty while nothing serves."""
 
-    copies: dict[str, int]
-    states: ModelStates
+    copies: dict[Literal["failedCopies", "totalCopies"], int]
+    states: dict[Literal["activeModelState", "targetModelState"], ModelState | Literal[""]]
     transitionStatus: TransitionStatus
     lastFailureInfo: FailureInfo
-
-
-class TrafficTarget(TypedDict, total=False):
-    """One entry of `status.components.predictor.traffic`."""
-
-    latestRevision: bool
-    percent: int
-    revisionName: RevisionName
-    tag: Literal["prev"]
 
 
 class PredictorStatus(TypedDict, total=False):
@@ -111,7 +95,7 @@ class PredictorStatus(TypedDict, total=False):
     latestReadyRevision: RevisionName
     latestRolledoutRevision: RevisionName
     previousRolledoutRevision: RevisionName
-    traffic: list[TrafficTarget]
+    traffic: list[dict[str, object]]
     url: str
     address: dict[Literal["url"], str]
 

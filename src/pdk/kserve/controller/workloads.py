@@ -167,44 +167,32 @@ def _pod_conditions(revision: Revision, fetched: bool, ready: bool) -> Iterator[
 
 def _initializer_status(revision: Revision, fetched: bool) -> JsonObject:
     if fetched:
-        begun = _stamp(revision, Stage.FETCH, Stage.FETCHED)
-        ended = _stamp(revision, Stage.FETCHED)
+        begun, ended = _stamp(revision, Stage.FETCH, Stage.FETCHED), _stamp(revision, Stage.FETCHED)
         done = {"exitCode": 0, "reason": "Completed", "startedAt": begun, "finishedAt": ended}
         state: JsonObject = {"terminated": done}
     elif revision.state is RevisionState.FETCHING:
         state = {"running": {"startedAt": _stamp(revision, Stage.FETCH)}}
     else:
         state = {"waiting": _waiting(revision)}
-    return {
-        "name": INITIALIZER,
-        "image": INITIALIZER_IMAGE,
-        "imageID": "",
-        "ready": fetched,
-        "restartCount": revision.fetch_restarts,
-        "state": state,
-    }
+    return _status(INITIALIZER, INITIALIZER_IMAGE, fetched, revision.fetch_restarts, state)
 
 
 def _container_status(revision: Revision, ready: bool) -> JsonObject:
-    status: JsonObject = {
-        "name": CONTAINER,
-        "image": SERVING_IMAGE,
-        "imageID": "",
-        "ready": ready,
-        "started": ready,
-        "restartCount": revision.restarts,
-    }
     if revision.state in STARTED:
-        status["state"] = {"running": {"startedAt": _stamp(revision, Stage.START)}}
-    elif Stage.FETCHED in revision.stages:
-        status["state"] = {"waiting": _waiting(revision)}
+        state: JsonObject = {"running": {"startedAt": _stamp(revision, Stage.START)}}
     else:
-        status["state"] = {"waiting": {"reason": "PodInitializing"}}
+        fetched = Stage.FETCHED in revision.stages
+        state = {"waiting": _waiting(revision) if fetched else {"reason": "PodInitializing"}}
+    status = _status(CONTAINER, SERVING_IMAGE, ready, revision.restarts, state) | {"started": ready}
     failure = revision.failure
     if failure is not None and revision.restarts:
         ended = {"exitCode": failure.exit_code if failure.exit_code is not None else 1, "reason": "Error"}
         status["lastState"] = {"terminated": ended | {"message": failure.message, "finishedAt": failure.time}}
     return status
+
+
+def _status(name: str, image: str, ready: bool, restarts: int, state: JsonObject) -> JsonObject:
+    return {"name": name, "image": image, "imageID": "", "ready": ready, "restartCount": restarts, "state": state}
 
 
 def _waiting(revision: Revision) -> JsonObject:

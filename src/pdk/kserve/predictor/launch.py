@@ -4,6 +4,7 @@ Called by `running` once per start. Everything written lies in the revision's ow
 temporary folder, whose path must stay short enough for Unix sockets.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -17,26 +18,31 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pdk.base.errors import FailedPrecondition
-from pdk.kserve.predictor.archives import Archive, check_archive
+from pdk.kserve.predictor.archives import check_archive
 from pdk.kserve.predictor.config_properties import Ports, ServingConfig, read_config, render_config
 from pdk.kserve.predictor.failures import ModelLoadFailed
 from pdk.kserve.predictor.java import find_java
+from pdk.kserve.predictor.probes import Probe
 from pdk.kserve.predictor.revisions import Process
 from pdk.kserve.predictor.settings import PredictorSettings
 from pdk.process.child import ChildSpec, Mount, namespaces_available
 
 MOUNT_POINT = "/mnt/models"
 LEAST_HEAP_MIB = 256
+# Of 108 bytes for a socket path; TorchServe appends `/.ts.sock.9000`.
 MAX_TEMP_PATH = 80
-"""Of 108 bytes for a socket path; TorchServe appends `/.ts.sock.9000`."""
 
-LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
+# Quiet but for the model's own output, which is what a pod's log is read for; each line begins with its time. The
+# worker's own line for each request is left out: it would be most of the log.
+LOG4J = """\
+<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="error" shutdownHook="disable">
   <Appenders>
     <RollingFile name="pod" fileName="{log}" filePattern="{log}.%i" append="true">
       <RegexFilter regex="Backend received inference at.*" onMatch="DENY" onMismatch="NEUTRAL"/>
       <PatternLayout alwaysWriteExceptions="false" charset="UTF-8"
-        pattern="%d{{yyyy-MM-dd'T'HH:mm:ss.SSS'000Z'}}{{UTC}} [%-5p] %t %c - %enc{{%m}}{{CRLF}}%notEmpty{{ %xEx{{separator( | )}}}}%n"/>
+        pattern="%d{{yyyy-MM-dd'T'HH:mm:ss.SSS'000Z'}}{{UTC}} [%-5p] %t %c - \
+%enc{{%m}}{{CRLF}}%notEmpty{{ %xEx{{separator( | )}}}}%n"/>
       <Policies><SizeBasedTriggeringPolicy size="16 MB"/></Policies>
       <DefaultRolloverStrategy fileIndex="min" max="1"/>
     </RollingFile>
@@ -53,26 +59,21 @@ LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
   </Loggers>
 </Configuration>
 """
-"""Quiet but for the model's own output, which is what a pod's log is read for; each line begins with its time.
-
-The worker's own line for each request is left out: it would be most of the log.
-"""
 
 # A handler's own variables may be set in the InferenceService; these would change the server itself.
 PROTECTED = ("TS_", "PDK_", "LD_", "TEMP", "TMPDIR", "LOG_LOCATION", "METRICS_LOCATION", "JAVA")
 ALLOWED_TS = frozenset({"TS_SERVICE_ENVELOPE"})
 
 
-@dataclass(frozen=True)
 class Folders:
-    """Where a revision lives. `models` is complete when it exists, and never changes."""
+    """Where a revision lives: `models`, as fetched, is complete when it exists and never changes.
 
-    root: Path
+    `run` holds the config, the empty working folder and, when an archive has one, the `probe` of a TorchServe.
+    """
 
-    @property
-    def models(self) -> Path:
-        """What the storage initializer fetched."""
-        return self.root / "models"
+    def __init__(self, root: Path) -> None:
+        self.root, self.models, self.run = root, root / "models", root / "run"
+        self.probe = self.run / "probe.json"
 
     @property
     def store(self) -> Path:
@@ -80,23 +81,13 @@ class Folders:
         inner = self.models / "model-store"
         return inner if inner.is_dir() else self.models
 
-    @property
-    def run(self) -> Path:
-        """Config and empty working folder of the running TorchServe."""
-        return self.root / "run"
-
-    @property
-    def probe(self) -> Path:
-        """What to ask before it gets traffic, when an archive says so."""
-        return self.run / "probe.json"
-
 
 @dataclass(frozen=True)
 class TorchServeLaunch:
-    """A TorchServe ready to be started; `archives` by served model name, `notes` for the pod log."""
+    """A TorchServe ready to be started; `probes` by served model name, `notes` for the pod log."""
 
     config: ServingConfig
-    archives: Mapping[str, Archive]
+    probes: Mapping[str, Probe | None]
     ports: Ports
     temp: Path
     child: ChildSpec
@@ -104,15 +95,14 @@ class TorchServeLaunch:
 
     def process(self) -> Process:
         """Return what is remembered of it, before it is started."""
-        probed = [model for model, archive in self.archives.items() if archive.probe is not None]
         return Process(
             marker=self.child.marker,
             temp=str(self.temp),
             ports=dataclasses.asdict(self.ports),
-            models=tuple(self.archives),
+            models=tuple(self.probes),
             max_request_bytes=self.config.max_request_bytes,
             response_timeout=float(self.config.response_timeout),
-            probe_model=probed[0] if probed else "",
+            probe_model=next((model for model, probe in self.probes.items() if probe is not None), ""),
         )
 
 
@@ -121,7 +111,7 @@ class LaunchRequest:
     """What to launch. `environment` is the container env of the InferenceService; `cpus` its CPU limit, whole cores."""
 
     marker: str
-    folder: Path
+    folders: Folders
     log: Path
     environment: Mapping[str, str]
     cpus: int = 1
@@ -150,22 +140,22 @@ class LaunchBuilder:
 
     def prepare(self, request: LaunchRequest) -> TorchServeLaunch:
         """Check the model and write what TorchServe starts from; raise ModelLoadFailed saying what is wrong."""
-        folders = Folders(request.folder)
+        folders, run = request.folders, request.folders.run
         envelope = request.environment.get("TS_SERVICE_ENVELOPE", "kserve")
         names = sorted(path.name for path in folders.store.glob("*.mar") if path.is_file())
         config = read_config(folders.models / "config/config.properties", names, envelope)
-        archives = {
+        probes = {
             model.name: check_archive(folders.store / model.archive, self._settings.limits.max_archive_bytes)
             for model in config.models
         }
-        if not archives:
+        if not probes:
             raise ModelLoadFailed("the model folder holds no .mar")
-        ports = free_ports()
-        temp = self._make_temp(request.folder)
-        run = folders.run
+        ports, temp = free_ports(), self._make_temp(folders.root)
         (run / "empty").mkdir(parents=True, exist_ok=True)
         (run / "config.properties").write_text(render_config(config, ports, folders.store, envelope))
-        self._write_probe(folders, archives)
+        probe = next((probe for probe in probes.values() if probe is not None), None)
+        if probe is not None:
+            folders.probe.write_text(json.dumps(probe.document()))
         (run / "log4j2.xml").write_text(LOG4J.format(log=request.log))
         child = ChildSpec(
             marker=request.marker,
@@ -177,12 +167,7 @@ class LaunchBuilder:
         )
         dropped = tuple(f"env {name} is ignored: it would change the server" for name in _protected(request))
         missing = (f"{MOUNT_POINT} is not there: {self.no_mounts}",) if self.no_mounts else ()
-        return TorchServeLaunch(config, archives, ports, temp, child, (*config.notes, *dropped, *missing))
-
-    def _write_probe(self, folders: Folders, archives: Mapping[str, Archive]) -> None:
-        probes = [archive.probe for archive in archives.values() if archive.probe is not None]
-        if probes:
-            folders.probe.write_text(json.dumps(probes[0].document()))
+        return TorchServeLaunch(config, probes, ports, temp, child, (*config.notes, *dropped, *missing))
 
     def _make_temp(self, folder: Path) -> Path:
         short = folder / "t"
@@ -242,15 +227,13 @@ def heap_mib(config: ServingConfig) -> int:
 
 
 def free_ports() -> Ports:
-    """Return five loopback ports nobody listens on at this moment; a lost race shows as a failed start, and is retried."""
-    sockets = [socket.socket() for _ in range(5)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
+    """Return five loopback ports nobody listens on at this moment.
+
+    A lost race shows as a failed start, and is retried.
+    """
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(5)]
         return Ports(*(each.getsockname()[1] for each in sockets))
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def torchserve_home(python: Path) -> Path:

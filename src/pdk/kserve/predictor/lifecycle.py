@@ -5,6 +5,7 @@ this server's marker is ended.
 """
 
 import logging
+import shutil
 import threading
 import time
 
@@ -32,10 +33,14 @@ class Lifecycle:
             return self._running[revision.key]
 
     def forget(self, revision: Revision) -> None:
-        """Delete what a STOPPED revision leaves."""
-        self.of(revision).forget()
+        """Delete what a STOPPED revision leaves: files, logs, row."""
+        root = self._node.folders(revision).root
+        if root.exists():
+            shutil.rmtree(root)
+        self._node.logs.remove(revision.namespace, revision.pod)
+        self._node.revisions.delete(revision)
         with self._lock:
-            del self._running[revision.key]
+            self._running.pop(revision.key, None)
 
     def adopt(self) -> int:
         """Take over what an earlier server left running and end the rest that bears our marker; return how many live.
@@ -60,7 +65,7 @@ class Lifecycle:
         servers = [each.server for each in running if each.server is not None]
         for server in servers:
             server.terminate()
-        deadline = time.monotonic() + self._node.limits.stop_grace
+        deadline = time.monotonic() + self._node.settings.limits.stop_grace
         while any(server.is_alive() for server in servers) and time.monotonic() < deadline:
             time.sleep(0.05)
         for each in running:

@@ -1,11 +1,10 @@
 """`spec.predictor` of an InferenceService: what of it this server serves, and a clear refusal of the rest.
 
-Parsed from the live object when a revision is made, and from the revision's row whenever it is started again. Mirrors the
-choice of the `kserve-torchserve` ClusterServingRuntime: model format pytorch version 1, protocol v1.
+Parsed from the live object when a revision is made, and from the revision's row whenever it is started again. Mirrors
+the choice of the `kserve-torchserve` ClusterServingRuntime: model format pytorch version 1, protocol v1.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ RUNTIME = "kserve-torchserve"
 FRAMEWORKS = (
     "sklearn", "xgboost", "tensorflow", "onnx", "triton", "paddle", "lightgbm", "pmml", "huggingface",
 )  # fmt: skip
-UNITS = {"m": 1e-3, "": 1.0}
 
 
 class RuntimeNotRecognized(NoSupportingRuntime):
@@ -56,9 +54,12 @@ def parse_model_spec(predictor: Mapping[str, Any]) -> ModelSpec:
         more = "; model.storage is not supported" if model.get("storage") else ""
         raise InvalidPredictorSpec(f"spec.predictor.model.storageUri is required{more}")
     parse_storage_uri(storage_uri)
+    environment = model.get("env") or []
+    if not isinstance(environment, list):
+        raise InvalidPredictorSpec("spec.predictor.model.env must be a list")
     return ModelSpec(
         storage_uri=storage_uri,
-        environment=tuple(_entry(entry) for entry in _list(model, "env")),
+        environment=tuple(_entry(entry) for entry in environment),
         service_account=str(predictor.get("serviceAccountName") or "default"),
         concurrency=int(_number(predictor, "containerConcurrency", 0)),
         timeout=_number(predictor, "timeout", 0) or None,
@@ -72,36 +73,23 @@ def _model(predictor: Mapping[str, Any]) -> Mapping[str, Any]:
         # The API rewrites this form on admission; an object written around it may still have it.
         model = {"modelFormat": {"name": "pytorch"}, **predictor["pytorch"]}
     if not isinstance(model, Mapping):
-        found = [name for name in FRAMEWORKS if name in predictor]
-        if found:
-            raise NoSupportingRuntime(f"No runtime found to support predictor with model type {found[0]}")
+        frameworks = [name for name in FRAMEWORKS if name in predictor]
+        if frameworks:
+            raise NoSupportingRuntime(f"No runtime found to support predictor with model type {frameworks[0]}")
         raise InvalidPredictorSpec(
             "spec.predictor.model is required: custom containers and other predictors are not supported"
         )
-    model_format = model.get("modelFormat")
-    name = model_format.get("name") if isinstance(model_format, Mapping) else None
-    version = model_format.get("version") if isinstance(model_format, Mapping) else None
+    found = model.get("modelFormat")
+    model_format: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    name, version = model_format.get("name"), model_format.get("version")
+    unsupported = f"No runtime found to support predictor with model type {name}{f':{version}' if version else ''}"
     if name != "pytorch" or str(version or "1").partition(".")[0] != "1":
-        raise NoSupportingRuntime(f"No runtime found to support predictor with model type {_full(name, version)}")
+        raise NoSupportingRuntime(unsupported)
     if model.get("runtime") not in (None, "", RUNTIME):
         raise RuntimeNotRecognized(f"Waiting for runtime {model['runtime']} to become available: only {RUNTIME} exists")
     if model.get("protocolVersion") not in (None, "", "v1"):
-        raise NoSupportingRuntime(
-            f"No runtime found to support predictor with model type {_full(name, version)} and protocol "
-            f"{model['protocolVersion']}: only v1 is served"
-        )
+        raise NoSupportingRuntime(f"{unsupported} and protocol {model['protocolVersion']}: only v1 is served")
     return model
-
-
-def _full(name: object, version: object) -> str:
-    return f"{name}:{version}" if version else str(name)
-
-
-def _list(model: Mapping[str, Any], field: str) -> Sequence[Any]:
-    value = model.get(field) or []
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise InvalidPredictorSpec(f"spec.predictor.model.{field} must be a list")
-    return value
 
 
 def _entry(entry: object) -> EnvironmentEntry:
@@ -127,18 +115,14 @@ def _number(fields: Mapping[str, Any], name: str, default: float) -> float:
 
 
 def _cpus(model: Mapping[str, Any]) -> int:
-    """Whole cores of `resources.limits.cpu`, at least 1: the workers' OMP_NUM_THREADS."""
+    """Return the whole cores of `resources.limits.cpu`, at least 1: the workers' OMP_NUM_THREADS."""
     resources = model.get("resources")
     limits = resources.get("limits") if isinstance(resources, Mapping) else None
     text = str(limits.get("cpu", "1") if isinstance(limits, Mapping) else "1")
-    unit = "m" if text.endswith("m") else ""
     try:
-        cores = float(text.removesuffix("m")) * UNITS[unit]
-    except ValueError as error:
+        return max(1, int(float(text.removesuffix("m")) / (1000 if text.endswith("m") else 1)))
+    except (ValueError, OverflowError) as error:
         raise InvalidPredictorSpec(f"resources.limits.cpu {text!r} is not a quantity") from error
-    if not math.isfinite(cores):
-        raise InvalidPredictorSpec(f"resources.limits.cpu {text!r} is not a quantity")
-    return max(1, int(cores))
 
 
 def resolve_environment(store: ObjectStore, namespace: str, spec: ModelSpec) -> dict[str, str]:

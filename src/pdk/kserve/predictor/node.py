@@ -1,4 +1,4 @@
-"""What all revisions of a server share, as pods share their node. Built by the controller, handed to each of them."""
+"""What all revisions of a server share, as pods share their node. Built by `pdk.stack`."""
 
 import functools
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Literal
 from pdk.kserve.predictor.launch import Folders, LaunchBuilder
 from pdk.kserve.predictor.revisions import Revision, Revisions
 from pdk.kserve.predictor.routes import ServiceRoutes
-from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
+from pdk.kserve.predictor.settings import PredictorSettings
 from pdk.kubernetes.store.objects import ObjectStore
 from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.process.child import Launcher, SubprocessLauncher
@@ -19,7 +19,7 @@ CONTAINER, INITIALIZER = "kserve-container", "storage-initializer"
 
 @dataclass(frozen=True)
 class Node:
-    """`routes` says how many requests a revision has still to answer."""
+    """`store` and `revisions` are in one database; `routes` is the ingress' table."""
 
     store: ObjectStore
     revisions: Revisions
@@ -32,11 +32,6 @@ class Node:
     def builder(self) -> LaunchBuilder:
         """Makes launches of TorchServe."""
         return LaunchBuilder(self.settings)
-
-    @property
-    def limits(self) -> ModelLimits:
-        """What a model may cost."""
-        return self.settings.limits
 
     def marker(self, revision: Revision, work: Literal["fetch", "serve"]) -> str:
         """Return what marks a process of a revision."""

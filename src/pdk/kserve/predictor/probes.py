@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+# Relative or absolute: another machine adds up floats in another order.
 TOLERANCE = 1e-4
-"""Relative or absolute: another machine adds up floats in another order."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,12 @@ def difference(expected: object, answered: object, where: str = "predictions") -
 
 
 def _same(expected: object, answered: object) -> bool:
-    if _is_number(expected) and _is_number(answered):
+    if {type(expected), type(answered)} <= {int, float}:
         try:
             return math.isclose(expected, answered, rel_tol=TOLERANCE, abs_tol=TOLERANCE)  # type: ignore[arg-type]
         except OverflowError:  # an integer beyond any float
             return expected == answered
     return type(expected) is type(answered) and expected == answered
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def in_background(ask: Callable[[], None], name: str) -> Future[None]:

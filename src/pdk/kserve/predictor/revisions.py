@@ -49,8 +49,8 @@ RevisionName = NewType("RevisionName", str)
 class RevisionState(enum.StrEnum):
     """Where a revision is.
 
-    PENDING > FETCHING > STARTING > READY > DRAINING > STOPPING > STOPPED; a failure leads from the first four to FAILED,
-    which waits for its next attempt and goes on at PENDING.
+    PENDING > FETCHING > STARTING > READY > DRAINING > STOPPING > STOPPED; a failure leads from the first four to
+    FAILED, which waits for its next attempt and goes on at PENDING.
     """
 
     PENDING = "Pending"

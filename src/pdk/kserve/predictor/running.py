@@ -22,6 +22,7 @@ from pdk.kserve.predictor.launch import LaunchRequest
 from pdk.kserve.predictor.model_spec import ModelSpec, parse_model_spec, resolve_environment
 from pdk.kserve.predictor.node import CONTAINER, INITIALIZER, Node
 from pdk.kserve.predictor.revisions import Failure, Revision, RevisionState, Stage
+from pdk.kserve.predictor.storage_initializer import TRANSIENT, FetchStatus
 from pdk.kserve.predictor.torchserve import TorchServe
 from pdk.process import tree
 
@@ -50,8 +51,6 @@ class RunningRevision:
         self._fetch: Fetch | None = None
         self.server = None if row.process is None or row.process.pid is None else TorchServe(row.process)
 
-    # ---------------------------------------------------------------- wanted
-
     def advance(self) -> Revision:
         """Take one step towards READY, or look whether a READY revision still is; return the row as it then is."""
         steps: dict[RevisionState, Callable[[], object]] = {
@@ -75,7 +74,7 @@ class RunningRevision:
         if self.row.state in (RevisionState.PENDING, RevisionState.FAILED):
             return max(0.0, self.row.retry_at - time.time()) + 0.01
         if self.row.state is RevisionState.READY:
-            return self._node.limits.health_seconds
+            return self._node.settings.limits.health_seconds
         return None if self.row.state is RevisionState.STOPPED else POLL_SECONDS
 
     def _begin(self) -> None:
@@ -88,7 +87,7 @@ class RunningRevision:
         now = time.time()
         self._put(
             state=RevisionState.FETCHING,
-            deadline=now + self._node.limits.fetch_timeout,
+            deadline=now + self._node.settings.limits.fetch_timeout,
             stages=self.row.at(Stage.FETCH, now),
         )
         self._fetch = start_fetch(self._node, self.row, spec, self._folders.models)
@@ -105,13 +104,13 @@ class RunningRevision:
         outcome = self._fetch.poll()
         if outcome is None:
             if time.time() >= self.row.deadline:
-                limit = f"{self._node.limits.fetch_timeout:g} s"
+                limit = f"{self._node.settings.limits.fetch_timeout:g} s"
                 raise ModelLoadFailed(f"the storage initializer did not finish within {limit}")
             return
         self._fetch = None
-        if outcome.complete:
+        if outcome.status == FetchStatus.COMPLETE:
             self._begin_again(waiting="", stages=self.row.at(Stage.FETCHED, time.time()))
-        elif outcome.again:
+        elif outcome.status in TRANSIENT:
             # Not a failure of the model: an open commit lists as empty until it is finished.
             pause = min(FIRST_WAIT * 1.5 ** min(self.row.fetch_restarts, 20), MAX_WAIT)
             self._put(
@@ -126,15 +125,10 @@ class RunningRevision:
     def _start(self, spec: ModelSpec) -> None:
         node, row = self._node, self.row
         self._clean_run()
-        marker = node.marker(row, "serve")
+        marker, log = node.marker(row, "serve"), node.log(row, CONTAINER)
         tree.kill_marked(lambda other: other == marker)
-        request = LaunchRequest(
-            marker=marker,
-            folder=self._folders.root,
-            log=node.log(row, CONTAINER),
-            environment=resolve_environment(node.store, row.namespace, spec),
-            cpus=spec.cpus,
-        )
+        environment = resolve_environment(node.store, row.namespace, spec)
+        request = LaunchRequest(marker, self._folders, log, environment, spec.cpus)
         node.logs.rotate(row.namespace, row.pod, CONTAINER)
         launch = node.builder.prepare(request)
         for note in launch.notes:
@@ -144,7 +138,7 @@ class RunningRevision:
         # The row comes first: a server killed between the two finds a marker, and a pid it does not know.
         self._put(
             state=RevisionState.STARTING,
-            deadline=now + node.limits.load_timeout,
+            deadline=now + node.settings.limits.load_timeout,
             process=process,
             waiting="",
             # A server killed between the end of the fetch and its row finds the folder complete.
@@ -170,7 +164,7 @@ class RunningRevision:
             stages = self.row.at(Stage.READY, time.time())
             self._put(state=RevisionState.READY, failure=None, waiting="", retry_at=0.0, stages=stages)
         elif time.time() >= self.row.deadline:
-            seconds = f"{self._node.limits.load_timeout:g} s"
+            seconds = f"{self._node.settings.limits.load_timeout:g} s"
             if None in counts:
                 raise RuntimeUnhealthy(f"TorchServe did not answer within {seconds}")
             if loaded:
@@ -183,16 +177,14 @@ class RunningRevision:
         if self.server is None:
             self._put(state=RevisionState.PENDING)
         else:
-            self.server.check_health(self._node.limits.worker_timeout)
-
-    # ---------------------------------------------------------------- failed
+            self.server.check_health(self._node.settings.limits.worker_timeout)
 
     def _fail(self, before: Revision, failure: ModelFailure) -> None:
         """Note a failure of the step that began at `before`, and when to try again."""
         self.end()
         if before.state in STARTED:
             self._copy_stdout()
-        now, limits, was_ready = time.time(), self._node.limits, before.state is RevisionState.READY
+        now, limits, was_ready = time.time(), self._node.settings.limits, before.state is RevisionState.READY
         stable = was_ready and now - before.stages.get(Stage.READY, now) >= STABLE_SECONDS
         attempts = 0 if stable else before.attempts + 1
         pause = min(limits.backoff * 2.0 ** min(attempts - 1, 20), limits.max_backoff)
@@ -223,26 +215,22 @@ class RunningRevision:
         for line in torchserve.last_lines(self._folders.run / "stdout.log", LOG_LINES, stamped=False):
             self._node.logs.append(self.row.namespace, self.row.pod, CONTAINER, f"[JVM  ] {line}")
 
-    # ---------------------------------------------------------------- not wanted
-
     def retire(self) -> Revision:
         """Take one step towards STOPPED and return the row; a serving revision answers first what it has accepted."""
         now, server = time.time(), self.server
         if self.row.state is RevisionState.STOPPED:
             return self.row
         if self.row.state is RevisionState.READY:
-            self._put(state=RevisionState.DRAINING, deadline=now + self._node.limits.drain_timeout)
+            self._put(state=RevisionState.DRAINING, deadline=now + self._node.settings.limits.drain_timeout)
+        waits = now < self.row.deadline
         if self.row.state is RevisionState.DRAINING and server is not None:
-            if now >= self.row.deadline or not self._node.routes.in_flight(self.row.name, server.port):
+            if not (waits and self._node.routes.in_flight(self.row.name, server.port)):
                 server.terminate()
-                self._put(state=RevisionState.STOPPING, deadline=now + self._node.limits.stop_grace)
-        elif not (self._is_stopping() and now < self.row.deadline):
+                self._put(state=RevisionState.STOPPING, deadline=now + self._node.settings.limits.stop_grace)
+        elif not (self.row.state is RevisionState.STOPPING and waits and server is not None and server.is_alive()):
             self.end()
             self._put(state=RevisionState.STOPPED, process=None)
         return self.row
-
-    def _is_stopping(self) -> bool:
-        return self.row.state is RevisionState.STOPPING and self.server is not None and self.server.is_alive()
 
     def end(self) -> None:
         """End whatever runs for it, at once, and reap it."""
@@ -258,15 +246,6 @@ class RunningRevision:
     def start_later(self, **changes: Any) -> None:
         """Leave it to the next look, or the next server, to start it again: that it does not run is no failure."""
         self._put(state=RevisionState.PENDING, retry_at=0.0, **changes)
-
-    def forget(self) -> None:
-        """Delete what a STOPPED revision leaves: files, logs, row."""
-        if self._folders.root.exists():
-            shutil.rmtree(self._folders.root)
-        self._node.logs.remove(self.row.namespace, self.row.pod)
-        self._node.revisions.delete(self.row)
-
-    # ---------------------------------------------------------------- parts
 
     def _put(self, **changes: Any) -> None:
         self.row = self._node.revisions.put(dataclasses.replace(self.row, **changes))

@@ -1,14 +1,15 @@
 """Fetches a model into a folder: the program of the pod's `storage-initializer` container.
 
-Run by `fetch` as `python -m pdk.kserve.predictor.storage_initializer` with a `FetchOrder` as JSON on stdin, in a process
-of its own, so that boto3 stays out of the server and a stuck transfer can be killed. Its output is the container's log;
-its exit status says what to do next. The folder appears under its final name only when it is complete, and is never
-changed again.
+Run by `fetch` as `python -m pdk.kserve.predictor.storage_initializer` with a `FetchOrder` as JSON on stdin, in a
+process of its own, so that boto3 stays out of the server and a stuck transfer can be killed. Its output is the
+container's log; its exit status says what to do next. The folder appears under its final name only when it is complete,
+and is never changed again.
 """
 
 import contextlib
 import dataclasses
 import enum
+import functools
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +30,7 @@ PARTIAL_SUFFIX = ".partial"
 
 
 class FetchStatus(enum.IntEnum):
-    """The exit status: the model is there; it cannot work; there is nothing, or nobody answers, yet (ask again)."""
+    """The exit status: the model is there; it cannot work; its storage is empty, or does not answer, as yet."""
 
     COMPLETE = 0
     FAILED = 1
@@ -37,12 +38,23 @@ class FetchStatus(enum.IntEnum):
     UNREACHABLE = 4
 
 
+# Nothing is wrong with the model: ask again.
+TRANSIENT = frozenset({FetchStatus.NOTHING_YET, FetchStatus.UNREACHABLE})
+
+
 class NothingThere(Exception):
     """The place exists, or may come to exist, but holds no object."""
+
+    status = FetchStatus.NOTHING_YET
 
 
 class NoAnswer(Exception):
     """The storage cannot be reached or is overloaded."""
+
+    status = FetchStatus.UNREACHABLE
+
+
+Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class FetchOrder:
 
 
 def read_order(text: bytes) -> FetchOrder:
-    """Parse what `to_json` wrote."""
+    """Return the order that `to_json` wrote."""
     fields: dict[str, Any] = json.loads(text)
     return FetchOrder(**{**fields, "access": S3Access(**fields["access"])})
 
@@ -119,7 +131,7 @@ def _chunks(stream: IO[bytes] | Any) -> Iterator[bytes]:
         yield chunk
 
 
-def fetch(order: FetchOrder, say: "Say") -> Folder:
+def fetch(order: FetchOrder, say: Say) -> Folder:
     """Fetch the model; raise NothingThere, NoAnswer or ModelFailure."""
     uri = parse_storage_uri(order.uri)
     say(f"Copying contents of {order.uri} to local")
@@ -134,18 +146,6 @@ def fetch(order: FetchOrder, say: "Say") -> Folder:
         raise NothingThere(f"no objects under {order.uri}: is the commit still open, or the path wrong?")
     folder.seal()
     return folder
-
-
-class Say:
-    """Writes log lines at once, so that `kubectl logs -f` follows."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def __call__(self, line: str) -> None:
-        """Write one line."""
-        self._stream.write(line + "\n")
-        self._stream.flush()
 
 
 def _client(access: S3Access) -> Any:
@@ -255,17 +255,15 @@ def _archive_target(name: str) -> str:
 
 def main() -> int:
     """Carry out the order on stdin; return the exit status."""
-    say = Say(sys.stdout)
+    # At once, so that `kubectl logs -f` follows.
+    say = functools.partial(print, flush=True)
     order = read_order(sys.stdin.buffer.read())
     started = time.monotonic()
     try:
         folder = fetch(order, say)
-    except NothingThere as error:
+    except (NothingThere, NoAnswer) as error:
         say(f"ERROR: {error}")
-        return FetchStatus.NOTHING_YET
-    except NoAnswer as error:
-        say(f"ERROR: {error}")
-        return FetchStatus.UNREACHABLE
+        return error.status
     except (ModelFailure, OSError) as error:
         say(f"ERROR: {error}")
         return FetchStatus.FAILED

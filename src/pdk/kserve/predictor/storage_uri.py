@@ -1,7 +1,7 @@
 """What a `storageUri` names, how its bucket is read, and where one key of it lands under /mnt/models.
 
-Used by the storage initializer and, for the schemes, by the controller's validation. Mirrors kserve_storage: S3 is listed
-by string prefix, zero-byte keys and keys ending in `/` are skipped.
+Used by the storage initializer and, for the schemes, by the controller's validation. Mirrors kserve_storage: S3 is
+listed by string prefix, zero-byte keys and keys ending in `/` are skipped.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class StorageUri:
 
 @dataclass(frozen=True)
 class S3Access:
-    """How a bucket is read. An empty `endpoint_url` means Amazon's own; empty keys, what boto3 finds by itself: nothing."""
+    """How a bucket is read: an empty `endpoint_url` means Amazon's own, an empty `access_key` an unsigned request."""
 
     endpoint_url: str = ""
     access_key: str = ""

@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pdk.db.database import Database
-from pdk.kserve.controller.controller import ControllerSettings, KServeController
+from pdk.kserve.controller.controller import KServeController
 from pdk.kserve.ingress.server import Ingress
 from pdk.kserve.kinds.registry import serving_resources
-from pdk.kserve.predictor.revisions import MIGRATIONS
+from pdk.kserve.predictor.node import Node
+from pdk.kserve.predictor.revisions import MIGRATIONS, Revisions
 from pdk.kserve.predictor.routes import ServiceRoutes
 from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
@@ -45,10 +46,8 @@ class Serving:
             temp=Path(tempfile.gettempdir()),
             limits=limits,
         )
-        settings = ControllerSettings(resync_seconds=0.3)
-        self.controller = KServeController(
-            self.db, self.store, self.logs, self.routes, replace(predictor, **more), settings
-        )
+        node = Node(self.store, Revisions(self.db), self.logs, self.routes, replace(predictor, **more))
+        self.controller = KServeController(node, resync_seconds=0.3)
         self.ingress = Ingress(self.routes, "127.0.0.1", port)
 
     def start(self):

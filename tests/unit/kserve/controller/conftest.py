@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from pdk.db.database import Database
-from pdk.kserve.controller.controller import ControllerSettings, KServeController
+from pdk.kserve.controller.controller import KServeController
 from pdk.kserve.kinds.registry import serving_resources
+from pdk.kserve.predictor.node import Node
 from pdk.kserve.predictor.revisions import MIGRATIONS, Revisions
 from pdk.kserve.predictor.routes import ServiceRoutes
 from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
@@ -49,8 +50,8 @@ class Cluster:
             environment={"PATH": os.environ["PATH"]}, temp=Path(tempfile.gettempdir()), java=java,
             jvm_flags=(), mount_models=False, limits=replace(LIMITS, health_seconds=health_seconds),
         )  # fmt: skip
-        settings = ControllerSettings(resync_seconds=resync_seconds)
-        self.controller = KServeController(self.db, self.store, self.logs, self.routes, self.predictor, settings)
+        node = Node(self.store, self.revisions, self.logs, self.routes, self.predictor)
+        self.controller = KServeController(node, resync_seconds=resync_seconds)
         self.controller.start()
 
     def again(self):

@@ -318,7 +318,7 @@ def test_a_revision_that_cannot_be_reached(ask, routes):
         unused.bind(("127.0.0.1", 0))
         gone = Backend("churn-predictor-00001", unused.getsockname()[1], ("churn",))
         told = []
-        routes.on_unreachable = told.append
+        routes.report_unreachable = told.append
         routes.set(ServiceRoute("default", "churn", (HOST,), ((gone, 100),)))
         status, headers, value = ask("POST", PREDICT, "{}")
     assert (status, headers["retry-after"]) == (503, "1")

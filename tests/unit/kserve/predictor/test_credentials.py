@@ -7,12 +7,11 @@ import pytest
 from pdk.db.database import Database
 from pdk.kserve.predictor.credentials import resolve_s3
 from pdk.kserve.predictor.failures import ModelLoadFailed
-from pdk.kserve.predictor.settings import S3Defaults
 from pdk.kserve.predictor.storage_uri import S3Access
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.reconcile.changes import Changes
 
-DEFAULTS = S3Defaults("http://127.0.0.1:30600", "def", "ault")
+DEFAULTS = S3Access("http://127.0.0.1:30600", "def", "ault")
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
 
 

@@ -16,7 +16,9 @@ from pdk.kserve.predictor.model_spec import parse_model_spec
 from pdk.kserve.predictor.node import INITIALIZER, Node
 from pdk.kserve.predictor.revisions import Revision, Revisions
 from pdk.kserve.predictor.routes import ServiceRoutes
-from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings, S3Defaults
+from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
+from pdk.kserve.predictor.storage_initializer import FetchStatus
+from pdk.kserve.predictor.storage_uri import S3Access
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.kubernetes.store.pod_logs import LogOptions, PodLogs
 from pdk.process import tree
@@ -30,7 +32,7 @@ def node(tmp_path, bucket):
     db = Database(tmp_path / "db", OBJECT_MIGRATIONS)
     settings = PredictorSettings(
         tmp_path, f"test-fetch/{tmp_path}/", Path(sys.executable), {"PATH": os.environ["PATH"]},
-        Path(tempfile.gettempdir()), s3=S3Defaults(bucket.endpoint, "id", "key"), limits=ModelLimits(max_model_files=2),
+        Path(tempfile.gettempdir()), s3=S3Access(bucket.endpoint, "id", "key"), limits=ModelLimits(max_model_files=2),
     )  # fmt: skip
     yield Node(ObjectStore(db, Changes()), Revisions(db), PodLogs(tmp_path / "logs"), ServiceRoutes(), settings)
     tree.kill_marked(lambda marker: marker.startswith(settings.marker_prefix))
@@ -53,7 +55,7 @@ def run(node, target, uri="s3://bucket/m"):
 def test_a_whole_model(node, bucket, tmp_path):
     bucket.objects = {"m/a": b"1"}
     outcome = run(node, tmp_path / "r/models")
-    assert (outcome.complete, outcome.again) == (True, False)
+    assert outcome.status == FetchStatus.COMPLETE
     assert (tmp_path / "r/models/a").read_bytes() == b"1"
     log = b"".join(node.logs.follow("ns", "pod", INITIALIZER, LogOptions()).read_new()).decode()
     assert "Downloaded object m/a" in log
@@ -62,15 +64,16 @@ def test_a_whole_model(node, bucket, tmp_path):
 
 def test_an_empty_and_a_silent_storage_may_be_asked_again(node, tmp_path):
     empty = run(node, tmp_path / "models")
-    assert (empty.complete, empty.again) == (False, True)
+    assert empty.status == FetchStatus.NOTHING_YET
     assert "no objects under s3://bucket/m" in empty.cause
-    assert run(node, tmp_path / "models", "http://127.0.0.1:1/m.mar").again
+    silent = run(node, tmp_path / "models", "http://127.0.0.1:1/m.mar")
+    assert silent.status == FetchStatus.UNREACHABLE
 
 
 def test_a_refusal_is_final(node, bucket, tmp_path):
     bucket.objects = {f"m/{n}": b"x" for n in range(3)}
     outcome = run(node, tmp_path / "models")
-    assert (outcome.complete, outcome.again, outcome.status) == (False, False, 1)
+    assert outcome.status == FetchStatus.FAILED
     assert "more than 2 files" in outcome.cause
 
 

@@ -10,7 +10,14 @@ import pytest
 from pdk.base.errors import FailedPrecondition
 from pdk.kserve.predictor.config_properties import parse_properties
 from pdk.kserve.predictor.failures import ModelLoadFailed
-from pdk.kserve.predictor.launch import MAX_TEMP_PATH, LaunchBuilder, LaunchRequest, free_ports, torchserve_home
+from pdk.kserve.predictor.launch import (
+    MAX_TEMP_PATH,
+    Folders,
+    LaunchBuilder,
+    LaunchRequest,
+    free_ports,
+    torchserve_home,
+)
 from pdk.kserve.predictor.settings import PredictorSettings
 
 MANIFEST = {"model": {"modelName": "churn", "modelVersion": "3", "handler": "handler.py"}}
@@ -37,7 +44,7 @@ def folder(tmp_path):
 
 
 def request(folder, **environment):
-    return LaunchRequest("x/1/serve", folder, folder / "pod.log", environment, cpus=3)
+    return LaunchRequest("x/1/serve", Folders(folder), folder / "pod.log", environment, cpus=3)
 
 
 def test_the_command_runs_our_config_from_an_empty_folder(builder, folder):

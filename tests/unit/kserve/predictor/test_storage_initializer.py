@@ -1,6 +1,5 @@
 """Fetching a model: S3, files, http; whole or not at all."""
 
-import io
 import os
 import stat
 import subprocess
@@ -14,7 +13,6 @@ from pdk.kserve.predictor.storage_initializer import (
     FetchStatus,
     NoAnswer,
     NothingThere,
-    Say,
     fetch,
     read_order,
 )
@@ -27,9 +25,9 @@ def order(tmp_path, uri, endpoint="", **more):
 
 
 def run(tmp_path, uri, endpoint="", **more):
-    log = io.StringIO()
-    fetch(order(tmp_path, uri, endpoint, **more), Say(log))
-    return log.getvalue()
+    log = []
+    fetch(order(tmp_path, uri, endpoint, **more), log.append)
+    return "\n".join(log)
 
 
 def files(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from pdk.db.database import Database
-from pdk.kserve.controller.events import MAX_MESSAGE, EventRecorder, EventType
+from pdk.kserve.controller.publishing import MAX_MESSAGE, EventType, record_event
 from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
 from pdk.reconcile.changes import Changes
@@ -24,10 +24,9 @@ def isvc(store):
 
 
 def test_the_same_event_is_counted(store, isvc):
-    recorder = EventRecorder(store)
-    recorder.record(isvc, EventType.NORMAL, "Ready", "it is")
-    recorder.record(isvc, EventType.NORMAL, "Ready", "it is")
-    recorder.record(isvc, EventType.WARNING, "NotReady", "it is not")
+    record_event(store, isvc, EventType.NORMAL, "Ready", "it is")
+    record_event(store, isvc, EventType.NORMAL, "Ready", "it is")
+    record_event(store, isvc, EventType.WARNING, "NotReady", "it is not")
     events = {event["reason"]: event for event in store.list("events", "ns")[0]}
     assert events["Ready"]["count"] == 2
     assert events["NotReady"]["type"] == "Warning"
@@ -37,12 +36,12 @@ def test_the_same_event_is_counted(store, isvc):
 
 
 def test_long_messages_are_cut(store, isvc):
-    EventRecorder(store).record(isvc, EventType.WARNING, "Long", "x" * 5000)
+    record_event(store, isvc, EventType.WARNING, "Long", "x" * 5000)
     (event,) = store.list("events", "ns")[0]
     assert len(event["message"]) == MAX_MESSAGE
 
 
 def test_no_event_goes_into_a_namespace_that_is_gone(store, isvc):
     gone = {**isvc, "metadata": {**isvc["metadata"], "namespace": "gone"}}
-    EventRecorder(store).record(gone, EventType.NORMAL, "Ready", "it is")
+    record_event(store, gone, EventType.NORMAL, "Ready", "it is")
     assert store.list("events")[0] == []
