@@ -165,7 +165,7 @@ def test_other_ways_to_configure(serving, tools, tmp_path, name):
 
 def test_a_model_that_never_gets_ready_times_out(tools, tmp_path):
     module = tools.load_serving()
-    limits = module.replace(module.LIMITS, load_timeout=4.0, backoff=60.0, max_backoff=60.0)
+    limits = module.replace(module.LIMITS, load_timeout=15.0, backoff=60.0, max_backoff=60.0)
     server = module.Serving(tmp_path / "server", limits)
     server.start()
     try:
@@ -175,11 +175,11 @@ def test_a_model_that_never_gets_ready_times_out(tools, tmp_path):
             lambda: tools.status_of(server.store).get("modelStatus", {}).get("lastFailureInfo"), what="the time-out"
         )
         failure = tools.status_of(server.store)["modelStatus"]["lastFailureInfo"]
-        assert "the model was not loaded within 4 s" in failure["message"]
+        assert "the model was not loaded within 15 s" in failure["message"]
         assert "Last log lines of churn-predictor-00001-deployment-" in failure["message"]
         status, headers, value = tools.predict(server.ingress.port)
         assert (status, headers["retry-after"]) == (503, "2")
-        assert "was not loaded within 4 s" in value["error"]
+        assert "was not loaded within 15 s" in value["error"]
         assert tree.find_marked(lambda marker: str(tmp_path) in marker) == []
     finally:
         server.stop()
