@@ -14,8 +14,9 @@ from pdk.kserve.controller.status import build_status, condition
 from pdk.kserve.controller.wire import ConditionType, Holds, ServiceStatus
 from pdk.kserve.predictor.revisions import Revision, Stage
 from pdk.kubernetes.errors import ObjectForbidden, ObjectNotFound
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.metadata import timestamp
-from pdk.kubernetes.store.objects import JsonObject, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
 
 INFERENCE_SERVICES = "inferenceservices.serving.kserve.io"
 COMPONENT = "v1beta1Controllers"

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pdk.kserve.controller.desired import DesiredService
 from pdk.kserve.predictor.node import CONTAINER, INITIALIZER
 from pdk.kserve.predictor.revisions import Revision, RevisionState, Stage
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.metadata import timestamp
-from pdk.kubernetes.store.objects import JsonObject
 
 DEPLOYMENTS, PODS, SERVICES = "deployments.apps", "pods", "services"
 SERVING_IMAGE, INITIALIZER_IMAGE = "pdk/torchserve", "pdk/storage-initializer"
