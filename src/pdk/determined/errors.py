@@ -12,7 +12,11 @@
 Raised by `pdk.determined.master` and `pdk.determined.store`, mapped to HTTP by `pdk.determined.api.errors` only.
 """
 
+from typing import TypeVar
+
 from pdk.base import errors
+
+T = TypeVar("T")
 
 
 class NoSuchThing(errors.NotFound):
@@ -77,3 +81,10 @@ class DataFolderInUse(errors.Unavailable):
 
 class NotServed(errors.Unimplemented):
     """The original answers this request, this master does not."""
+
+
+def found(value: T | None, text: str) -> T:
+    """Return `value`; raises NoSuchThing(`text`) when there is none."""
+    if value is None:
+        raise NoSuchThing(text)
+    return value

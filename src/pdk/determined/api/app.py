@@ -1,4 +1,4 @@
-"""The ASGI application: finds the route, decodes, authenticates, calls the handler, encodes; errors through one table."""
+"""The ASGI application: finds the route, decodes, authenticates, calls the handler, encodes; one table of errors."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -110,7 +110,8 @@ class Application:
     def _answer(self, route: Route, call: Call) -> Response:
         answer = route.handler(self._engines.master, call)
         if route.kind is Kind.PLAIN:
-            return json_answer(answer)
+            # A call whose answer says nothing has a handler that returns nothing.
+            return json_answer({} if answer is None else answer)
         media_type, name, content = answer
         disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(self._chunks(content), media_type=media_type, headers=disposition)

@@ -73,11 +73,11 @@ class Call:
 
     def enum(self, name: str, prefix: str, default: str = "UNSPECIFIED") -> str:
         """Return an enum query parameter without its prefix."""
-        return without_prefix(self.text(name), prefix) or default
+        return self.text(name).removeprefix(prefix) or default
 
     def enums(self, name: str, prefix: str) -> list[str]:
         """Return every value of an enum query parameter without its prefix."""
-        return [without_prefix(value, prefix) for value in self.texts(name)]
+        return [value.removeprefix(prefix) for value in self.texts(name)]
 
     def descending(self) -> bool | None:
         """Tell whether `orderBy` asks for descending order; None when it asks for nothing."""
@@ -172,11 +172,6 @@ def integer(value: Any, name: str) -> int:
     if abs(number) > MAX_INTEGER:
         raise BadRequest(f"{name}: {number} is out of range")
     return number
-
-
-def without_prefix(value: str, prefix: str) -> str:
-    """Return the name of an enum value."""
-    return value.removeprefix(prefix)
 
 
 def snake_case(name: str) -> str:

@@ -45,28 +45,25 @@ def post_metadata(master: Master, call: Call) -> JSON:
 
 
 @route("DELETE", "/api/v1/checkpoints", about="delete checkpoints that are not registered")
-def delete_checkpoints(master: Master, call: Call) -> JSON:
+def delete_checkpoints(master: Master, call: Call) -> None:
     """Delete checkpoints; their files go soon after."""
     master.checkpoints.delete(_uuids(call.fields))
-    return {}
 
 
 @route("POST", "/api/v1/checkpoints/rm", about="remove files by glob")
-def remove_files(master: Master, call: Call) -> JSON:
+def remove_files(master: Master, call: Call) -> None:
     """Remove the files of checkpoints that match one of the globs."""
     fields = call.fields
     master.checkpoints.remove_files(_uuids(fields), fields.texts("checkpointGlobs") or [])
-    return {}
 
 
 @route("PATCH", "/api/v1/checkpoints", about="report which files are left")
-def patch_checkpoints(master: Master, call: Call) -> JSON:
+def patch_checkpoints(master: Master, call: Call) -> None:
     """Take the files that are left after the client removed some."""
     for each in call.fields.objects("checkpoints"):
         resources = each.fields("resources").object("resources")
         if resources is not None:
             master.checkpoints.set_resources(CheckpointUuid(each.required("uuid")), file_sizes(resources))
-    return {}
 
 
 @route("GET", "/experiments/{experimentId}/preview_gc", about="what a gc policy would remove")
@@ -113,13 +110,13 @@ def write_tar_gz(folder: Path, target: IO[bytes]) -> None:
 
 
 def write_tar(folder: Path, target: IO[bytes] | gzip.GzipFile) -> None:
-    """Write a .tar."""
+    """Write an archive that is streamed: its length is never known in advance."""
     with tarfile.open(fileobj=target, mode="w|") as archive_file:
         _add(folder, archive_file)
 
 
 def write_zip(folder: Path, target: IO[bytes]) -> None:
-    """Write a .zip."""
+    """Write the files uncompressed, as weights hardly shrink."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive_file:
         for name, path in checkpoint_files(folder):
             archive_file.write(path, name)

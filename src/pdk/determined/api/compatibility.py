@@ -1,4 +1,4 @@
-"""Writes docs/compatibility/determined.md: what works, from the routes of its handlers, beside what the client could call.
+"""Writes docs/compatibility/determined.md: what works, from the routes of the handlers, and what clients could call.
 
 Called by the test that keeps the page current (`PDK_WRITE_DOCS=1` writes it). The list of all calls comes from the
 installed client's bindings, read as text: nothing of the client is imported.
@@ -16,9 +16,9 @@ from pdk.web.routing import Route, routes_of
 
 INTRODUCTION = f"""# Determined: what the embedded master answers
 
-The master speaks the REST API of Determined {VERSION}; the SDK (`determined.experimental`), the command line (`det`) and
-the harness of a managed trial work against it unchanged. This page is generated from the routes of the handlers in
-`src/pdk/determined/api`; a test fails when it is not current.
+The master speaks the REST API of Determined {VERSION}; the SDK (`determined.experimental`), the command line (`det`)
+and the harness of a managed trial work against it unchanged. This page is generated from the routes of the handlers
+in `src/pdk/determined/api`; a test fails when it is not current.
 
 What is not listed answers 501 with the error object of the original (`Unimplemented`), never an empty success.
 
@@ -26,12 +26,12 @@ What is not listed answers 501 with the error object of the original (`Unimpleme
 
 - One machine is the one agent, one slot is room for one trial; `slots_per_trial` above 1 is refused.
 - Searchers: `single`, `random`, `grid`. Checkpoint storage: `shared_fs`, `directory`. Other ones are refused by name.
-- A trial is a child process with Determined's own harness in a private mount namespace, not a container: `environment.image`
-  and the settings of clusters (`pod_spec`, `slurm`, `pbs`, ports, devices) are accepted and have no effect.
-  `environment_variables`, `bind_mounts` (folders) and `startup-hook.sh` work; what the hook installs with pip goes into
-  a folder of the experiment.
-- An experiment continued with `parentId` runs the code that is sent with it. The original ignores it and runs the parent's;
-  the parent's is used here only when none is sent.
+- A trial is a child process with Determined's own harness in a private mount namespace, not a container:
+  `environment.image` and the settings of clusters (`pod_spec`, `slurm`, `pbs`, ports, devices) are accepted and have
+  no effect. `environment_variables`, `bind_mounts` (folders) and `startup-hook.sh` work; what the hook installs with
+  pip goes into a folder of the experiment.
+- An experiment continued with `parentId` runs the code that is sent with it. The original ignores it and runs the
+  parent's; the parent's is used here only when none is sent.
 - A failed experiment without a description of its own shows the reason in its description.
 - After a crash of the master its trials are ended and run again from their latest checkpoint; that does not count as a
   restart.

@@ -3,7 +3,8 @@
 A test derives the required keys from the client's own bindings and checks every function here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from pdk.base.clock import from_rfc3339, now
@@ -11,7 +12,7 @@ from pdk.determined.master import search
 from pdk.determined.master.logs import message
 from pdk.determined.master.models import VersionDetail
 from pdk.determined.master.paging import Paged
-from pdk.determined.master.trials import TrialDetail, Workload
+from pdk.determined.master.trials import TrialDetail, Workload, kind_of
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.experiments import ExperimentView
 from pdk.determined.store.models import ModelView
@@ -107,7 +108,7 @@ def experiment(view: ExperimentView) -> JSON:
     return {
         "id": record.id,
         "name": record.name,
-        "description": record.description or _reason(record.reason),
+        "description": record.description or (record.reason and record.reason[:MAX_REASON_CHARACTERS]),
         "notes": record.notes,
         "labels": record.labels,
         "state": f"STATE_{view.shown_state}",
@@ -207,13 +208,14 @@ def summary_metrics(summary: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> J
     }
 
 
-def metrics_workload(record: Metrics, batch_metrics: Sequence[JSON] | None = None) -> JSON:
+def metrics_workload(record: Metrics, with_batches: bool = False) -> JSON:
     """v1MetricsWorkload."""
+    batches = json.loads(record.batches) if with_batches and record.batches else []
     return {
         "endTime": record.end_time,
         "totalBatches": record.total_batches,
         "numInputs": 0,
-        "metrics": {"avgMetrics": record.averages, "batchMetrics": list(batch_metrics or [])},
+        "metrics": {"avgMetrics": record.averages, "batchMetrics": batches},
     }
 
 
@@ -229,14 +231,10 @@ def checkpoint_workload(record: Checkpoint) -> JSON:
     }
 
 
-def workload(row: Workload, batch_metrics: Sequence[JSON] | None = None) -> JSON:
+def workload(row: Workload, with_batches: bool) -> JSON:
     """v1WorkloadContainer: exactly one of its three."""
-    encoded: JSON = {kind.value: None for kind in WorkloadKind}
-    if row.checkpoint is not None:
-        encoded[row.kind] = checkpoint_workload(row.checkpoint)
-    elif row.report is not None:
-        encoded[row.kind] = metrics_workload(row.report, batch_metrics)
-    return encoded
+    encoded = checkpoint_workload(row) if isinstance(row, Checkpoint) else metrics_workload(row, with_batches)
+    return {**dict.fromkeys(WorkloadKind), kind_of(row): encoded}
 
 
 def metrics_report(record: Metrics) -> JSON:
@@ -367,7 +365,3 @@ def seconds_between(start: str, end: str | None) -> float:
     """Return the seconds from `start` to `end`, to now while there is no end."""
     last = now() if end is None else from_rfc3339(end)
     return (last - from_rfc3339(start)).total_seconds()
-
-
-def _reason(reason: str | None) -> str | None:
-    return None if reason is None else reason[:MAX_REASON_CHARACTERS]

@@ -121,60 +121,52 @@ def patch_experiment(master: Master, call: Call) -> JSON:
 
 
 @route("DELETE", "/api/v1/experiments/{experimentId}", about="delete with logs and checkpoints")
-def delete_experiment(master: Master, call: Call) -> JSON:
+def delete_experiment(master: Master, call: Call) -> None:
     """Begin the deletion of an experiment."""
     master.experiments.delete(call.id("experimentId", ExperimentId))
-    return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/activate", about="let it run")
-def activate_experiment(master: Master, call: Call) -> JSON:
+def activate_experiment(master: Master, call: Call) -> None:
     """Let a paused experiment run."""
     master.experiments.activate(call.id("experimentId", ExperimentId))
-    return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/pause", about="checkpoint and wait")
-def pause_experiment(master: Master, call: Call) -> JSON:
+def pause_experiment(master: Master, call: Call) -> None:
     """Checkpoint the trials of an experiment and hold it."""
     master.experiments.pause(call.id("experimentId", ExperimentId))
-    return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/cancel", about="checkpoint and end")
-def cancel_experiment(master: Master, call: Call) -> JSON:
+def cancel_experiment(master: Master, call: Call) -> None:
     """Checkpoint the trials of an experiment and end it."""
     master.experiments.cancel(call.id("experimentId", ExperimentId))
-    return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/kill", about="end at once")
-def kill_experiment(master: Master, call: Call) -> JSON:
+def kill_experiment(master: Master, call: Call) -> None:
     """End an experiment at once."""
     master.experiments.kill(call.id("experimentId", ExperimentId))
-    return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/archive", about="archive")
-def archive_experiment(master: Master, call: Call) -> JSON:
-    """Archive an experiment."""
+def archive_experiment(master: Master, call: Call) -> None:
+    """Set the flag that keeps an ended experiment out of lists."""
     master.experiments.archive(call.id("experimentId", ExperimentId), archived=True)
-    return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/unarchive", about="unarchive")
-def unarchive_experiment(master: Master, call: Call) -> JSON:
-    """Unarchive an experiment."""
+def unarchive_experiment(master: Master, call: Call) -> None:
+    """Clear the flag that archiving set."""
     master.experiments.archive(call.id("experimentId", ExperimentId), archived=False)
-    return {}
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/move", about="move to another project")
-def move_experiment(master: Master, call: Call) -> JSON:
+def move_experiment(master: Master, call: Call) -> None:
     """Move an experiment to another project."""
     destination = call.fields.id("destinationProjectId", ProjectId) or ProjectId(0)
     master.experiments.move(call.id("experimentId", ExperimentId), destination)
-    return {}
 
 
 @route("PUT", "/api/v1/experiments/{experimentId}/labels/{label}", about="add a label")

@@ -25,25 +25,25 @@ def start_run(master: Master, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/trials/{trialId}/metrics", about="report metrics of a group")
-def report_metrics(master: Master, call: Call) -> JSON:
+def report_metrics(master: Master, call: Call) -> None:
     """v1ReportTrialMetricsResponse."""
     fields = call.fields
-    return _report(master, call, fields.text("group") or "", fields.fields("metrics"))
+    _report(master, call, fields.text("group") or "", fields.fields("metrics"))
 
 
 @route("POST", "/api/v1/trials/{trialId}/training_metrics", about="report training metrics")
-def report_training_metrics(master: Master, call: Call) -> JSON:
+def report_training_metrics(master: Master, call: Call) -> None:
     """The older route for the group training."""
-    return _report(master, call, MetricGroup.TRAINING, call.fields)
+    _report(master, call, MetricGroup.TRAINING, call.fields)
 
 
 @route("POST", "/api/v1/trials/{trialId}/validation_metrics", about="report validation metrics")
-def report_validation_metrics(master: Master, call: Call) -> JSON:
+def report_validation_metrics(master: Master, call: Call) -> None:
     """The older route for the group validation."""
-    return _report(master, call, MetricGroup.VALIDATION, call.fields)
+    _report(master, call, MetricGroup.VALIDATION, call.fields)
 
 
-def _report(master: Master, call: Call, group: str, report: Fields) -> JSON:
+def _report(master: Master, call: Call, group: str, report: Fields) -> None:
     values = report.fields("metrics")
     batches = values.get("batchMetrics")
     if batches is not None and not isinstance(batches, list):
@@ -59,33 +59,29 @@ def _report(master: Master, call: Call, group: str, report: Fields) -> JSON:
             batches=batches or None,
         ),
     )
-    return {}
 
 
 @route("POST", "/api/v1/trials/{trialId}/progress", about="report progress")
-def report_progress(master: Master, call: Call) -> JSON:
+def report_progress(master: Master, call: Call) -> None:
     """Take a trial's progress; the harness sends it between 0 and 1 (`is_raw`)."""
     progress = call.body if isinstance(call.body, int | float) else call.fields.real("progress")
     master.reports.progress(call.caller, call.id("trialId", TrialId), float(progress or 0.0))
-    return {}
 
 
 @route("POST", "/api/v1/trials/{trialId}/runner/metadata", about="report what the harness does")
-def report_runner_metadata(master: Master, call: Call) -> JSON:
+def report_runner_metadata(master: Master, call: Call) -> None:
     """Take what the harness is doing."""
     master.reports.runner_state(call.caller, call.id("trialId", TrialId), call.fields.text("state") or "")
-    return {}
 
 
 @route("POST", "/api/v1/trials/{trialId}/early_exit", about="report invalid hyperparameters")
-def report_early_exit(master: Master, call: Call) -> JSON:
+def report_early_exit(master: Master, call: Call) -> None:
     """Take the reason the harness will exit for."""
     master.reports.early_exit(call.caller, call.id("trialId", TrialId), call.fields.text("reason") or "")
-    return {}
 
 
 @route("POST", "/api/v1/checkpoints", about="report a checkpoint")
-def report_checkpoint(master: Master, call: Call) -> JSON:
+def report_checkpoint(master: Master, call: Call) -> None:
     """Take a checkpoint of a trial."""
     fields = call.fields
     report = CheckpointReport(
@@ -97,7 +93,6 @@ def report_checkpoint(master: Master, call: Call) -> JSON:
         metadata=fields.object("metadata") or {},
     )
     master.reports.checkpoint(call.caller, report)
-    return {}
 
 
 def file_sizes(resources: JSON) -> dict[str, int]:
@@ -127,10 +122,9 @@ async def preemption(engines: Engines, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/allocations/{allocationId}/signals/ack_preemption", about="acknowledge the wish to stop")
-def ack_preemption(master: Master, call: Call) -> JSON:
+def ack_preemption(master: Master, call: Call) -> None:
     """Take the harness's word that it exits because it was asked to."""
     master.reports.acknowledge_preemption(call.caller, AllocationId(call.path["allocationId"]))
-    return {}
 
 
 @route(
@@ -139,10 +133,9 @@ def ack_preemption(master: Master, call: Call) -> JSON:
 @route("POST", "/api/v1/allocations/{allocationId}/acceleratorData", about="report accelerators", partial=ONE_SLOT)
 @route("POST", "/api/v1/allocations/{allocationId}/ready", about="report readiness", partial=ONE_SLOT)
 @route("POST", "/api/v1/allocations/{allocationId}/waiting", about="report waiting", partial=ONE_SLOT)
-def of_allocation(master: Master, call: Call) -> JSON:
+def of_allocation(master: Master, call: Call) -> None:
     """Take note of something only a cluster needs (accelerators, readiness, pending preemption)."""
     master.reports.allocation(call.caller, AllocationId(call.path["allocationId"]))
-    return {}
 
 
 @route(

@@ -69,10 +69,9 @@ def login(master: Master, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/auth/logout", about="end the session")
-def logout(master: Master, call: Call) -> JSON:
+def logout(master: Master, call: Call) -> None:
     """End the caller's session."""
     master.users.log_out(call.token)
-    return {}
 
 
 @route("GET", "/api/v1/auth/user", about="the caller")

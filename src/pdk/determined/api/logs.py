@@ -103,7 +103,7 @@ async def _ascending(engines: Engines, wanted: TaskLogFilter, limit: int, follow
 
 @route("GET", "/api/v1/master/logs", about="the master's own log, also followed", kind=Kind.STREAM)
 async def master_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
-    """v1MasterLogsResponse: the latest records; a negative offset counts from the end, followed until the server stops."""
+    """v1MasterLogsResponse: the latest records, followed if asked for; a negative offset counts from the end."""
     entries = engines.master.own_log.read(0)
     start, end = PageRequest(min(call.number("offset"), len(entries)), call.number("limit")).window(len(entries))
     entries, last = entries[start:end], 0
@@ -150,14 +150,13 @@ def _moment(text: str, name: str) -> str:
 
 @route("POST", "/api/v1/task/logs", about="send log lines")
 @route("POST", "/task-logs", about="send log lines (bare list)")
-def post_task_logs(master: Master, call: Call) -> JSON:
+def post_task_logs(master: Master, call: Call) -> None:
     """Take lines a task sends: {"logs": [...]} on /api/v1, a bare list on /task-logs."""
     posted = call.body if isinstance(call.body, list) else call.fields.get("logs") or []
     if not isinstance(posted, list) or len(posted) > MAX_POSTED_LINES:
         raise BadRequest(f"logs: must be a list of at most {MAX_POSTED_LINES} lines")
     trial_of = _trial_finder(master, call)
     master.logs.store_now([_posted_line(Fields(line), trial_of) for line in posted])
-    return {}
 
 
 def _trial_finder(master: Master, call: Call) -> Callable[[TaskId], TrialId]:

@@ -57,32 +57,28 @@ def patch_model(master: Master, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/models/{modelName}/archive", about="archive")
-def archive_model(master: Master, call: Call) -> JSON:
-    """Archive a model."""
+def archive_model(master: Master, call: Call) -> None:
+    """Set the flag: the model can no longer change."""
     master.models.archive(call.path["modelName"], archived=True)
-    return {}
 
 
 @route("POST", "/api/v1/models/{modelName}/unarchive", about="unarchive")
-def unarchive_model(master: Master, call: Call) -> JSON:
-    """Unarchive a model."""
+def unarchive_model(master: Master, call: Call) -> None:
+    """Clear the flag that archiving set."""
     master.models.archive(call.path["modelName"], archived=False)
-    return {}
 
 
 @route("POST", "/api/v1/models/{modelName}/move", about="move to another workspace")
-def move_model(master: Master, call: Call) -> JSON:
+def move_model(master: Master, call: Call) -> None:
     """Move a model to another workspace."""
     fields = ModelFields(workspace_id=call.fields.id("destinationWorkspaceId", WorkspaceId))
     master.models.patch(call.path["modelName"], fields)
-    return {}
 
 
 @route("DELETE", "/api/v1/models/{modelName}", about="delete a model")
-def delete_model(master: Master, call: Call) -> JSON:
+def delete_model(master: Master, call: Call) -> None:
     """Delete a model and its versions, never the checkpoints."""
     master.models.delete(call.caller, call.path["modelName"])
-    return {}
 
 
 @route("GET", "/api/v1/models/{modelName}/versions", about="its versions")
@@ -116,10 +112,9 @@ def patch_version(master: Master, call: Call) -> JSON:
 
 
 @route("DELETE", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="delete a version")
-def delete_version(master: Master, call: Call) -> JSON:
+def delete_version(master: Master, call: Call) -> None:
     """Delete a version, never its checkpoint."""
     master.models.delete_version(call.caller, call.path["modelName"], call.id("modelVersionNum", int))
-    return {}
 
 
 def _model_fields(call: Call) -> ModelFields:

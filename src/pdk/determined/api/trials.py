@@ -1,6 +1,5 @@
 """Routes of trials."""
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +9,6 @@ from pdk.determined.api.experiments import checkpoint_order
 from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import BadRequest
 from pdk.determined.master.master import Master
-from pdk.determined.master.trials import Workload
 from pdk.determined.store.records import TrialId
 from pdk.determined.store.states import MetricGroup, WorkloadKind
 from pdk.web.routing import Kind, route
@@ -32,10 +30,9 @@ def get_trial(master: Master, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/trials/{trialId}/kill", about="end at once")
-def kill_trial(master: Master, call: Call) -> JSON:
+def kill_trial(master: Master, call: Call) -> None:
     """End a trial at once."""
     master.trials.kill(call.id("trialId", TrialId))
-    return {}
 
 
 @route("GET", "/api/v1/trials/{trialId}/workloads", about="its history", partial="training, validation, checkpoints")
@@ -48,14 +45,7 @@ def get_workloads(master: Master, call: Call) -> JSON:
         call.id("trialId", TrialId), WORKLOAD_FILTERS[wanted], bool(call.descending()), call.page()
     )
     with_batches = bool(call.flag("includeBatchMetrics"))
-    return encode.listed("workloads", page, lambda row: encode.workload(row, _batches(row) if with_batches else None))
-
-
-def _batches(row: Workload) -> list[JSON] | None:
-    if row.report is None or row.report.batches is None:
-        return None
-    batches: list[JSON] = json.loads(row.report.batches)
-    return batches
+    return encode.listed("workloads", page, lambda row: encode.workload(row, with_batches))
 
 
 @route("GET", "/api/v1/trials/{trialId}/checkpoints", about="its checkpoints")

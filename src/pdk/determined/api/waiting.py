@@ -70,7 +70,7 @@ class Engines:
         return await self._loop.run_in_executor(self._pool, function, *arguments)
 
     async def until(self, waker: Waker, look: Callable[[], T | None], timeout: float) -> T | None:
-        """Call `look` now and after every change until it returns something, `timeout` seconds passed, or the server stops."""
+        """Return what `look` finds, now or after a change; None after `timeout` seconds or when the server stops."""
         deadline = time.monotonic() + timeout
         while True:
             event = waker.event

@@ -66,17 +66,15 @@ def patch_workspace(master: Master, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/workspaces/{id}/archive", about="archive with its projects")
-def archive_workspace(master: Master, call: Call) -> JSON:
-    """Archive a workspace."""
+def archive_workspace(master: Master, call: Call) -> None:
+    """Set the flag of a workspace and of its projects."""
     master.workspaces.archive_workspace(call.id("id", WorkspaceId), archived=True)
-    return {}
 
 
 @route("POST", "/api/v1/workspaces/{id}/unarchive", about="unarchive with its projects")
-def unarchive_workspace(master: Master, call: Call) -> JSON:
-    """Unarchive a workspace."""
+def unarchive_workspace(master: Master, call: Call) -> None:
+    """Clear the flag of a workspace and of its projects."""
     master.workspaces.archive_workspace(call.id("id", WorkspaceId), archived=False)
-    return {}
 
 
 @route("DELETE", "/api/v1/workspaces/{id}", about="delete a workspace", partial="only an empty one")
@@ -138,17 +136,15 @@ def put_project_notes(master: Master, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/projects/{id}/archive", about="archive")
-def archive_project(master: Master, call: Call) -> JSON:
-    """Archive a project."""
+def archive_project(master: Master, call: Call) -> None:
+    """Set the flag: no experiment can be added."""
     master.workspaces.archive_project(call.id("id", ProjectId), archived=True)
-    return {}
 
 
 @route("POST", "/api/v1/projects/{id}/unarchive", about="unarchive")
-def unarchive_project(master: Master, call: Call) -> JSON:
-    """Unarchive a project."""
+def unarchive_project(master: Master, call: Call) -> None:
+    """Clear the flag that archiving set."""
     master.workspaces.archive_project(call.id("id", ProjectId), archived=False)
-    return {}
 
 
 @route("DELETE", "/api/v1/projects/{id}", about="delete a project", partial="only an empty one")

@@ -1,10 +1,11 @@
 """Checkpoints: reading them with their metrics, ordering, metadata, deletion; called by the checkpoint routes.
 
 The order of an experiment's list is best first unless the client says otherwise (by the searcher metric and its
-smaller_is_better), that of a trial plain ascending; values that are missing come last, as in the original. Deletion marks
-rows; `chores` removes the files.
+smaller_is_better), that of a trial plain ascending; values that are missing come last, as in the original. Deletion
+marks rows; `chores` removes the files.
 """
 
+import functools
 import json
 import math
 import re
@@ -67,8 +68,7 @@ class Checkpoints:
         """Return checkpoints of an experiment, best first when no order is asked for; raises NoSuchThing."""
         with self._db.read() as conn:
             experiment = experiments.experiment(conn, experiment_id)
-            if experiment is None:
-                raise errors.NoSuchThing(f"experiment {experiment_id} not found")
+            experiment = errors.found(experiment, f"experiment {experiment_id} not found")
             views = store.views(conn, experiment_id=experiment_id)
         if order.attribute == "UNSPECIFIED" and not order.metric:
             order = CheckpointOrder("SEARCHER_METRIC", descending=order.descending)
@@ -83,8 +83,7 @@ class Checkpoints:
     ) -> Paged[CheckpointView]:
         """Return checkpoints of a trial, ascending when no order is asked for; raises NoSuchThing."""
         with self._db.read() as conn:
-            if trials.trial(conn, trial_id) is None:
-                raise errors.NoSuchThing(f"trial {trial_id} not found")
+            errors.found(trials.trial(conn, trial_id), f"trial {trial_id} not found")
             views = store.views(conn, trial_id=trial_id)
         return paged(ordered(_in_states(views, states), order), page)
 
@@ -92,8 +91,7 @@ class Checkpoints:
         """Return the searcher metric and the checkpoints a policy (save_...) would remove; raises NoSuchThing."""
         with self._db.read() as conn:
             experiment = experiments.experiment(conn, experiment_id)
-            if experiment is None:
-                raise errors.NoSuchThing(f"experiment not found: {experiment_id}")
+            experiment = errors.found(experiment, f"experiment not found: {experiment_id}")
             doomed = retention.removable(conn, experiment, policy)
             views = [view for view in store.views(conn, experiment_id=experiment_id) if view.checkpoint.uuid in doomed]
         return experiment.config["searcher"]["metric"], views
@@ -170,15 +168,14 @@ class Checkpoints:
 
 def found(conn: sqlite3.Connection, uuid: CheckpointUuid) -> CheckpointView:
     """Return one checkpoint; raises NoSuchThing for unknown ones and for what is no UUID."""
-    view = store.view(conn, uuid) if UUID.match(uuid) else None
-    if view is None:
-        raise errors.NoSuchThing(f"checkpoint {uuid[:60]} not found")
-    return view
+    return errors.found(store.view(conn, uuid) if UUID.match(uuid) else None, f"checkpoint {uuid[:60]} not found")
 
 
 def ordered(views: Sequence[CheckpointView], order: CheckpointOrder) -> list[CheckpointView]:
     """Sort checkpoints; missing values come last whatever the direction."""
-    value = _metric_reader(order.metric) if order.metric else ATTRIBUTES.get(order.attribute, ATTRIBUTES["END_TIME"])
+    value = ATTRIBUTES.get(order.attribute, ATTRIBUTES["END_TIME"])
+    if order.metric:
+        value = functools.partial(comparable, metric=order.metric)
     present = [view for view in views if value(view) is not None]
     missing = [view for view in views if value(view) is None]
     return sorted(present, key=value, reverse=bool(order.descending)) + missing
@@ -188,10 +185,6 @@ def comparable(view: CheckpointView, metric: str) -> float | None:
     """Return a validation metric of a checkpoint as a number, None when it has none."""
     number = finite((view.validation or {}).get(metric))
     return None if number is None or math.isnan(number) else number
-
-
-def _metric_reader(metric: str) -> Callable[[CheckpointView], Any]:
-    return lambda view: comparable(view, metric)
 
 
 def _in_states(views: Sequence[CheckpointView], states: Sequence[str]) -> list[CheckpointView]:

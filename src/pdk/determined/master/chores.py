@@ -1,7 +1,7 @@
 """Removing what rows say is to be removed: files of deleted checkpoints, deleted experiments.
 
-A work loop with keys `checkpoint/<uuid>` and `experiment/<id>`. The row was changed first, in the transaction that decided
-the deletion; files go afterwards, and the row says so last. A crash in between only means doing it again.
+A work loop with keys `checkpoint/<uuid>` and `experiment/<id>`. The row was changed first, in the transaction that
+decided the deletion; files go afterwards, and the row says so last. A crash in between only means doing it again.
 """
 
 import json

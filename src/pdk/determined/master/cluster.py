@@ -93,7 +93,7 @@ class Cluster:
             raise errors.NoSuchThing(f"resource pool {name!r} not found")
 
     def tasks(self) -> list[tuple[Trial, Allocation | None]]:
-        """Return the trials that have not ended, with the allocation each holds (None: waiting for a slot or paused)."""
+        """Return the trials that have not ended, with the allocation each holds (None: waiting or paused)."""
         with self._db.read() as conn:
             found = []
             for trial_id in trials.unfinished(conn)[:MAX_TASKS]:
@@ -105,9 +105,7 @@ class Cluster:
     def task(self, task_id: TaskId) -> Task:
         """Return one task; raises NoSuchThing."""
         with self._db.read() as conn:
-            trial = trials.trial_of_task(conn, task_id)
-            if trial is None:
-                raise errors.NoSuchThing(f"task {task_id} not found")
+            trial = errors.found(trials.trial_of_task(conn, task_id), f"task {task_id} not found")
             return Task(trial, trials.allocations_of(conn, trial.id))
 
     def configuration(self) -> Mapping[str, object]:

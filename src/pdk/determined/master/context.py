@@ -1,7 +1,7 @@
 """Model definitions (context directories): from the files a client submits to a .tar.gz, and back into a folder.
 
-Hostile input: paths must be relative and stay inside, only files and folders are taken, modes lose set-id bits, number and
-size are bounded. Called when an experiment is created and when a trial starts.
+Hostile input: paths must be relative and stay inside, only files and folders are taken, modes lose set-id bits, number
+and size are bounded. Called when an experiment is created and when a trial starts.
 """
 
 import base64
@@ -24,7 +24,7 @@ MAX_PATH_CHARACTERS = 1024
 
 @dataclass(frozen=True)
 class ContextFile:
-    """One entry a client submits; `content` is base64, `kind` the tar type byte (48 file, 53 folder), `mtime` seconds."""
+    """One entry a client submits; `content` is base64, `kind` the tar type (48 file, 53 folder), `mtime` in seconds."""
 
     path: str
     kind: int

@@ -45,7 +45,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class ExperimentPatch:
-    """The fields of an experiment to change; None leaves a field as it is. `resources` and `storage` are config parts."""
+    """The fields of an experiment to change; None leaves one as it is. `resources`, `storage`: parts of the config."""
 
     name: str | None = None
     description: str | None = None
@@ -162,9 +162,7 @@ class Experiments:
     def definition_of_task(self, task_id: TaskId) -> bytes:
         """Return the context directory of a trial's task as .tar.gz; raises NoSuchThing."""
         with self._db.read() as conn:
-            trial = trials.trial_of_task(conn, task_id)
-        if trial is None:
-            raise errors.NoSuchThing(f"task {task_id} not found")
+            trial = errors.found(trials.trial_of_task(conn, task_id), f"task {task_id} not found")
         return self.model_definition(trial.experiment_id)
 
     def best_metric(self, experiment_id: ExperimentId) -> float:
@@ -172,9 +170,7 @@ class Experiments:
         with self._db.read() as conn:
             config = _found(conn, experiment_id).experiment.config
             best = metrics.best_of_experiment(conn, experiment_id, config["searcher"]["smaller_is_better"])
-        if best is None:
-            raise errors.NoSuchThing(f"no validation metrics for experiment {experiment_id} yet")
-        return best
+        return errors.found(best, f"no validation metrics for experiment {experiment_id} yet")
 
     def patch(self, experiment_id: ExperimentId, patch: ExperimentPatch) -> ExperimentView:
         """Change name, description, notes, labels, or parts of the configuration; raises NoSuchThing, BadRequest."""
@@ -290,10 +286,7 @@ class Experiments:
 
 
 def _found(conn: sqlite3.Connection, experiment_id: ExperimentId) -> ExperimentView:
-    view = store.view(conn, experiment_id)
-    if view is None:
-        raise errors.NoSuchThing(f"experiment {experiment_id} not found")
-    return view
+    return errors.found(store.view(conn, experiment_id), f"experiment {experiment_id} not found")
 
 
 def _project_of(conn: sqlite3.Connection, project_id: ProjectId | None, config: JSON) -> ProjectId:
@@ -303,10 +296,8 @@ def _project_of(conn: sqlite3.Connection, project_id: ProjectId | None, config: 
         project, names = view.project, (view.workspace_name, view.project.name)
     elif config["workspace"]:
         names = (config["workspace"], config["project"])
-        named = workspaces.project_named(conn, *names)
-        if named is None:
-            raise errors.NoSuchThing(f"workspace/project '{names[0]}/{names[1]}' not found")
-        project = named
+        missing = f"workspace/project '{names[0]}/{names[1]}' not found"
+        project = errors.found(workspaces.project_named(conn, *names), missing)
     else:
         return FIRST_PROJECT
     if project.archived:
@@ -316,16 +307,13 @@ def _project_of(conn: sqlite3.Connection, project_id: ProjectId | None, config: 
 
 def _warm_start(conn: sqlite3.Connection, config: JSON) -> str | None:
     """Return the checkpoint the trials start from; source_trial_id wins over source_checkpoint_uuid."""
-    searcher = config["searcher"]
-    if searcher["source_trial_id"] is not None:
-        checkpoint = checkpoints.latest(conn, searcher["source_trial_id"])
-        if checkpoint is None:
-            raise errors.NoSuchThing(f"no checkpoint found for source_trial_id {searcher['source_trial_id']}")
-    elif searcher["source_checkpoint_uuid"] is not None:
-        uuid = searcher["source_checkpoint_uuid"]
-        checkpoint = checkpoints.checkpoint(conn, uuid)
-        if checkpoint is None:
-            raise errors.NoSuchThing(f"no checkpoint found for source_checkpoint_uuid {uuid}")
+    trial_id, uuid = config["searcher"]["source_trial_id"], config["searcher"]["source_checkpoint_uuid"]
+    if trial_id is not None:
+        latest = checkpoints.latest(conn, trial_id)
+        checkpoint = errors.found(latest, f"no checkpoint found for source_trial_id {trial_id}")
+    elif uuid is not None:
+        named = checkpoints.checkpoint(conn, uuid)
+        checkpoint = errors.found(named, f"no checkpoint found for source_checkpoint_uuid {uuid}")
     else:
         return None
     if checkpoint.state is not CheckpointState.COMPLETED:
@@ -334,7 +322,8 @@ def _warm_start(conn: sqlite3.Connection, config: JSON) -> str | None:
     if checkpoint.folder != folder:
         raise errors.InvalidConfig(
             [
-                f"<config>.checkpoint_storage: source checkpoint {checkpoint.uuid} lies in {checkpoint.folder}, not in {folder}"
+                f"<config>.checkpoint_storage: source checkpoint {checkpoint.uuid} lies in {checkpoint.folder}, "
+                f"not in {folder}"
             ]
         )
     return checkpoint.uuid

@@ -9,7 +9,7 @@ through `redirect/sitecustomize.py`. One `TrialLaunch` is one run; nothing here 
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -119,7 +119,8 @@ class RunFolders:
     def _environment(self, launch: TrialLaunch, visible: PurePosixPath) -> dict[str, str]:
         python = Path(self._settings.python)
         packages = str(self._packages_of(launch.experiment))
-        own = dict(_assignments(launch.experiment.config["environment"]["environment_variables"]["cpu"]))
+        variables = launch.experiment.config["environment"]["environment_variables"]["cpu"]
+        own = {name: value for name, _, value in (each.partition("=") for each in variables)}
         environment = {
             "HOME": str(self._home),
             "LANG": "C.UTF-8",
@@ -244,11 +245,6 @@ def _mounts(launch: TrialLaunch, root: Path, isolated: bool) -> list[Mount]:
             raise CannotLaunch(f"bind_mounts: container_path {each['container_path']!r} leaves the working folder")
         mounts.append(Mount(source, target, each["read_only"]))
     return mounts
-
-
-def _assignments(variables: Sequence[str]) -> list[tuple[str, str]]:
-    pairs = [each.partition("=") for each in variables]
-    return [(name, value) for name, _, value in pairs]
 
 
 def _joined(*paths: str) -> str:

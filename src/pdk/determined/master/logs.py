@@ -135,7 +135,7 @@ class TaskLogs:
 
 
 class TaskOutput:
-    """Turns what a trial's process writes into log lines; `limit` bytes are kept, then one line says that no more are."""
+    """Turns what a trial's process writes into log lines: `limit` bytes, then a line that says that no more are kept."""
 
     def __init__(self, logs: TaskLogs, allocation: Allocation, rank: int | None, limit: int) -> None:
         self._logs = logs

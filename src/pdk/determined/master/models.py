@@ -30,27 +30,34 @@ MAX_NAME_CHARACTERS = 255
 
 
 @dataclass(frozen=True)
-class ModelFields:
-    """What a client may say about a model; None leaves a field as it is (or empty in a new model)."""
+class _Fields:
+    """What a client may say about a model or a version; None leaves a field as it is (or empty in a new one)."""
 
     name: str | None = None
-    description: str | None = None
     notes: str | None = None
     labels: Sequence[str] | None = None
     metadata: JSON | None = None
+
+    def given(self) -> dict[str, object]:
+        """Return the columns that were said."""
+        given = {k: v for k, v in vars(self).items() if v is not None and not k.startswith("workspace")}
+        return given if self.labels is None else {**given, "labels": list(dict.fromkeys(self.labels))}
+
+
+@dataclass(frozen=True)
+class ModelFields(_Fields):
+    """What a client may say about a model; the workspace by id or name."""
+
+    description: str | None = None
     workspace_id: WorkspaceId | None = None
     workspace_name: str | None = None
 
 
 @dataclass(frozen=True)
-class VersionFields:
-    """What a client may say about a model version; None leaves a field as it is (or empty in a new version)."""
+class VersionFields(_Fields):
+    """What a client may say about a model version."""
 
-    name: str | None = None
     comment: str | None = None
-    notes: str | None = None
-    labels: Sequence[str] | None = None
-    metadata: JSON | None = None
 
 
 @dataclass(frozen=True)
@@ -115,16 +122,11 @@ class Models:
 
     def create(self, caller: Caller, fields: ModelFields) -> ModelView:
         """Create a model; raises InvalidModelName, NameTaken, NoSuchThing (workspace)."""
-        name = fields.name or ""
         moment = rfc3339_now()
         with self._db.transaction() as conn:
-            _check_name(conn, name)
+            _check_name(conn, fields.name or "")
             row = {
-                "name": name,
-                "description": fields.description or "",
-                "notes": fields.notes or "",
-                "labels": _unique(fields.labels or ()),
-                "metadata": fields.metadata or {},
+                **fields.given(),
                 "user_id": caller.user.id,
                 "workspace_id": _workspace_id(conn, fields) or FIRST_WORKSPACE,
                 "creation_time": moment,
@@ -140,9 +142,7 @@ class Models:
                 raise errors.ArchivedModel(f'model "{model.name}" is archived and cannot have attributes updated.')
             if fields.name is not None and fields.name != model.name:
                 _check_name(conn, fields.name, besides=model.id)
-            changes = _given(fields, ("name", "description", "notes", "metadata"))
-            if fields.labels is not None:
-                changes["labels"] = _unique(fields.labels)
+            changes = fields.given()
             if (workspace_id := _workspace_id(conn, fields)) is not None:
                 changes["workspace_id"] = workspace_id
             if changes:
@@ -198,11 +198,7 @@ class Models:
                 "model_id": model.id,
                 "version": number,
                 "checkpoint_uuid": uuid,
-                "name": fields.name or "",
-                "comment": fields.comment or "",
-                "notes": fields.notes or "",
-                "labels": _unique(fields.labels or ()),
-                "metadata": fields.metadata or {},
+                **fields.given(),
                 "user_id": caller.user.id,
                 "creation_time": moment,
                 "last_updated_time": moment,
@@ -219,10 +215,7 @@ class Models:
                 raise errors.ArchivedModel(
                     f'model "{detail.model.model.name}" is archived and cannot have attributes updated.'
                 )
-            changes = _given(fields, ("name", "comment", "notes", "metadata"))
-            if fields.labels is not None:
-                changes["labels"] = _unique(fields.labels)
-            if changes:
+            if changes := fields.given():
                 changes["last_updated_time"] = rfc3339_now()
                 update(conn, "model_versions", ("id", detail.view.version.id), changes)
             return _found_version(conn, identifier, number)
@@ -242,17 +235,13 @@ def _found(conn: sqlite3.Connection, identifier: str) -> ModelView:
         view = store.model(conn, ModelId(int(identifier)))
     else:
         view = store.model_named(conn, identifier)
-    if view is None:
-        raise errors.NoSuchThing(f'model "{identifier}" not found')
-    return view
+    return errors.found(view, f'model "{identifier}" not found')
 
 
 def _found_version(conn: sqlite3.Connection, identifier: str, number: int) -> VersionDetail:
     model = _found(conn, identifier)
     view = store.version(conn, model.model.id, number)
-    if view is None:
-        raise errors.NoSuchThing(f'version {number} for model "{identifier}" not found')
-    return _version_detail(conn, model, view)
+    return _version_detail(conn, model, errors.found(view, f'version {number} for model "{identifier}" not found'))
 
 
 def _version_detail(conn: sqlite3.Connection, model: ModelView, view: VersionView) -> VersionDetail:
@@ -280,11 +269,10 @@ def _check_name(conn: sqlite3.Connection, name: str, besides: int = 0) -> None:
 def _workspace_id(conn: sqlite3.Connection, fields: ModelFields) -> int | None:
     if fields.workspace_name:
         named = workspaces.workspace_named(conn, fields.workspace_name)
-        if named is None:
-            raise errors.NoSuchThing(f"workspace '{fields.workspace_name}' not found")
-        return named.id
-    if fields.workspace_id and workspaces.workspace(conn, fields.workspace_id) is None:
-        raise errors.NoSuchThing(f"workspace ({fields.workspace_id}) not found")
+        return errors.found(named, f"workspace '{fields.workspace_name}' not found").id
+    if fields.workspace_id:
+        workspace = workspaces.workspace(conn, fields.workspace_id)
+        errors.found(workspace, f"workspace ({fields.workspace_id}) not found")
     return fields.workspace_id or None
 
 
@@ -302,11 +290,3 @@ def _passes(view: ModelView, wanted: ModelFilter) -> bool:
         "model_id": not wanted.model_id or model.id == wanted.model_id,
     }
     return all(tests.values())
-
-
-def _given(fields: ModelFields | VersionFields, names: Sequence[str]) -> dict[str, object]:
-    return {name: getattr(fields, name) for name in names if getattr(fields, name) is not None}
-
-
-def _unique(labels: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(labels))

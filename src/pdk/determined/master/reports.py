@@ -1,8 +1,8 @@
 """What the harness of a running trial reports: metrics, checkpoints, progress, state, early exit, preemption.
 
 Called by the task routes. Mirrors master/internal/db/postgres_trial_metrics.go (run ids, merging, archiving after a
-roll-back, summaries) and api_trials.go. A trial stays open for reports until its process has exited: metrics come from a
-background thread of the harness and may arrive after the checkpoint of the same step.
+roll-back, summaries) and api_trials.go. A trial stays open for reports until its process has exited: metrics come from
+a background thread of the harness and may arrive after the checkpoint of the same step.
 """
 
 import math
@@ -83,7 +83,8 @@ class Reports:
             trial, experiment = _reporting_trial(conn, caller, trial_id)
             if report.run_id != trial.run_id:
                 raise errors.BadRequest(
-                    f"invalid run id, {report.run_id} (reported) != {trial.run_id} (expected): the run that reports has ended"
+                    f"invalid run id, {report.run_id} (reported) != {trial.run_id} (expected): "
+                    "the run that reports has ended"
                 )
             rolled_back = metrics.archive_repeated(conn, trial_id, trial.run_id, report.group, report.steps_completed)
             merged = self._store_metrics(conn, trial, experiment, report)
@@ -136,9 +137,7 @@ class Reports:
         if not isinstance(steps, int | float) or isinstance(steps, bool) or not 0 <= steps <= MAX_STEP:
             raise errors.BadRequest("checkpoint metadata: steps_completed must be a number of batches")
         with self._db.transaction() as conn:
-            trial = trials.trial_of_task(conn, report.task_id)
-            if trial is None:
-                raise errors.NoSuchThing(f"task {report.task_id} not found")
+            trial = errors.found(trials.trial_of_task(conn, report.task_id), f"task {report.task_id} not found")
             _, experiment = _reporting_trial(conn, caller, trial.id)
             if checkpoints.checkpoint(conn, report.uuid) is not None:
                 raise errors.BadRequest(f"checkpoint {report.uuid} was reported before")
@@ -187,12 +186,11 @@ class Reports:
     def allocation(self, caller: Caller, allocation_id: AllocationId) -> Allocation:
         """Return an allocation its own task asks about; raises NoSuchThing, NotAllowed."""
         with self._db.read() as conn:
-            found = trials.allocation(conn, allocation_id)
-        if found is None:
-            raise errors.NoSuchThing(f"allocation {allocation_id} not found")
+            allocation = trials.allocation(conn, allocation_id)
+        allocation = errors.found(allocation, f"allocation {allocation_id} not found")
         if caller.allocation_id not in (None, allocation_id):
             raise errors.NotAllowed("a task may only speak for its own allocation")
-        return found
+        return allocation
 
     def must_preempt(self, caller: Caller, allocation_id: AllocationId) -> bool | None:
         """Tell whether the harness shall checkpoint and exit; None while there is nothing new to tell."""
@@ -214,10 +212,8 @@ def finite(value: Any) -> float | None:
 
 
 def _reporting_trial(conn: sqlite3.Connection, caller: Caller, trial_id: TrialId) -> tuple[Trial, Experiment]:
-    trial = trials.trial(conn, trial_id)
-    experiment = None if trial is None else experiments.experiment(conn, trial.experiment_id)
-    if trial is None or experiment is None:
-        raise errors.NoSuchThing(f"trial {trial_id} not found")
+    trial = errors.found(trials.trial(conn, trial_id), f"trial {trial_id} not found")
+    experiment = errors.found(experiments.experiment(conn, trial.experiment_id), f"trial {trial_id} not found")
     if caller.allocation_id is not None and not caller.allocation_id.startswith(f"{trial.task_id}."):
         raise errors.NotAllowed("a task may only report for its own trial")
     return trial, experiment

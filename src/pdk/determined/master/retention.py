@@ -1,8 +1,9 @@
 """Which checkpoints are kept when an experiment ends, and the marking of those that go.
 
-Mirrors master/internal/experiment/postgres_experiments.go: the best over the experiment, the best and the latest of each
-trial, as the experiment's checkpoint_storage says. Never touched: checkpoints of registered model versions and those some
-experiment or trial starts from. Marking is part of the transaction; files are removed afterwards (`chores`).
+Mirrors master/internal/experiment/postgres_experiments.go: the best over the experiment, the best and the latest of
+each trial, as the experiment's checkpoint_storage says. Never touched: checkpoints of registered model versions and
+those some experiment or trial starts from. Marking is part of the transaction; files are removed afterwards
+(`chores`).
 """
 
 import sqlite3

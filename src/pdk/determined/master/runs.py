@@ -100,7 +100,7 @@ class TrialLoop:
         threading.Thread(target=self._namespaces, name="namespace-probe", daemon=True).start()
 
     def stop(self) -> None:
-        """Ask running trials to checkpoint and exit, kill what has not within the grace; they resume at the next start."""
+        """Ask running trials to checkpoint and exit, kill the rest after the grace; they resume at the next start."""
         self._draining = True
         deadline = time.monotonic() + self._settings.stop_grace
         for trial_id in list(self._runs):

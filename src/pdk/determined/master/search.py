@@ -1,8 +1,9 @@
 """Which trials an experiment consists of: the searchers single, random and grid.
 
-`creates` is a fixed sequence for a configuration: its k-th element is the k-th trial, so the state of a search is no more
-than the number of trials created so far, and a restarted master goes on exactly where it was. Mirrors master/pkg/searcher:
-hyperparameters are sampled in name order, then the request id, then the trial's seed, from one generator.
+`creates` is a fixed sequence for a configuration: its k-th element is the k-th trial, so the state of a search is no
+more than the number of trials created so far, and a restarted master goes on exactly where it was. Mirrors
+master/pkg/searcher: hyperparameters are sampled in name order, then the request id, then the trial's seed, from one
+generator.
 """
 
 import itertools
@@ -29,7 +30,7 @@ class Create:
 
 
 def creates(config: Mapping[str, Any]) -> Iterator[Create]:
-    """Yield the trials of an experiment in order; random yields for ever (replacements of invalid ones), single once."""
+    """Yield the trials of an experiment in order; random for ever (replacements of invalid ones), single once."""
     rand = LegacyRandom(config["reproducibility"]["experiment_seed"])
     hyperparameters = config["hyperparameters"]
     name = config["searcher"]["name"]

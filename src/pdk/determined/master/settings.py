@@ -17,9 +17,9 @@ class MasterSettings:
     """Folders, capacity and the environment of trials.
 
     `max_concurrent_trials` is the number of slots; None = half of the cores, at least 1. `trial_env` is added to every
-    trial's environment (the experiment's own environment_variables win). `checkpoint_dir` is the host_path of the default
-    checkpoint storage, None = a folder below `data_dir`. `marker_prefix` must differ between data folders of one machine:
-    processes that carry it are ended when the master starts. Times in seconds, sizes in bytes.
+    trial's environment (the experiment's own environment_variables win). `checkpoint_dir` is the host_path of the
+    default checkpoint storage, None = a folder below `data_dir`. `marker_prefix` must differ between data folders of
+    one machine: processes that carry it are ended when the master starts. Times in seconds, sizes in bytes.
     """
 
     data_dir: Path

@@ -1,7 +1,8 @@
 """Summaries of a trial's metrics: per group and metric its type, count, min, max, mean, sum and last value.
 
-Mirrors the original's summary_metrics: the group "training" is called avg_metrics there, "validation" validation_metrics.
-Only metrics whose every value is a number have min to sum; NaN and the infinities come as text and count as "number".
+Mirrors the original's summary_metrics: the group "training" is called avg_metrics there, "validation"
+validation_metrics. Only metrics whose every value is a number have min to sum; NaN and the infinities come as text and
+count as "number".
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The life cycle of trials and experiments: every function here runs inside one transaction and leaves the rows consistent.
+"""The life cycle of trials and experiments: every function runs in one transaction and leaves the rows consistent.
 
 Called by the verbs of experiments and trials (what a user wants) and by the trial loop (what processes do). Mirrors
 master/internal/trial.go (allocation exits, restarts) and experiment.go (creating trials, finishing). Wanted states and

@@ -30,14 +30,8 @@ class TrialDetail:
     best_checkpoint: Checkpoint | None
 
 
-@dataclass(frozen=True)
-class Workload:
-    """One row of a trial's history: a training or validation report, or a checkpoint."""
-
-    kind: WorkloadKind
-    total_batches: int
-    report: Metrics | None = None
-    checkpoint: Checkpoint | None = None
+# One row of a trial's history: a training or validation report, or a checkpoint.
+Workload = Metrics | Checkpoint
 
 
 SORT_KEYS: dict[str, Callable[[TrialDetail], Any]] = {
@@ -74,9 +68,11 @@ class Trials:
         if key is None:
             raise errors.BadRequest(f"unsupported sort by {sort}")
         with self._db.read() as conn:
-            if experiment_rows.experiment(conn, experiment_id) is None:
-                raise errors.NoSuchThing(f"experiment {experiment_id} not found")
-            views = [v for v in store.views(conn, experiment_id) if not states or _in_states(v, states)]
+            experiment = experiment_rows.experiment(conn, experiment_id)
+            errors.found(experiment, f"experiment {experiment_id} not found")
+            views = store.views(conn, experiment_id)
+            if states:
+                views = [view for view in views if view.trial.state in states or view.shown_state in states]
             details = [_detail(conn, view) for view in views]
         present = sorted((d for d in details if key(d) is not None), key=key, reverse=descending)
         return paged([*present, *(d for d in details if key(d) is None)], page)
@@ -92,15 +88,10 @@ class Trials:
         """Return one page of a trial's history by step; `kinds` empty means all three. Raises NoSuchThing."""
         with self._db.read() as conn:
             _found(conn, trial_id)
-            reports = metrics.of_trial(conn, trial_id, tuple(MetricGroup))
-            saved = checkpoints.views(conn, trial_id=trial_id)
-        rows = [Workload(WorkloadKind(each.metric_group), each.total_batches, report=each) for each in reports]
-        rows += [
-            Workload(WorkloadKind.CHECKPOINT, v.checkpoint.steps_completed, checkpoint=v.checkpoint) for v in saved
-        ]
-        rows = [row for row in rows if not kinds or row.kind in kinds]
-        order = list(WorkloadKind).index
-        return paged(sorted(rows, key=lambda row: (row.total_batches, order(row.kind)), reverse=descending), page)
+            rows: list[Workload] = [*metrics.of_trial(conn, trial_id, tuple(MetricGroup))]
+            rows += [view.checkpoint for view in checkpoints.views(conn, trial_id=trial_id)]
+        rows = [row for row in rows if not kinds or kind_of(row) in kinds]
+        return paged(sorted(rows, key=_moment, reverse=descending), page)
 
     def metrics(self, trial_ids: Sequence[TrialId], groups: Sequence[str]) -> Iterator[list[Metrics]]:
         """Yield the valid reports of trials in batches, by trial and step; raises NoSuchThing before the first."""
@@ -114,11 +105,18 @@ class Trials:
                 yield rows[start : start + BATCH]
 
 
+def kind_of(row: Workload) -> WorkloadKind:
+    """Return which of the three kinds of workloads this is."""
+    return WorkloadKind.CHECKPOINT if isinstance(row, Checkpoint) else WorkloadKind(row.metric_group)
+
+
+def _moment(row: Workload) -> tuple[int, int]:
+    steps = row.steps_completed if isinstance(row, Checkpoint) else row.total_batches
+    return steps, list(WorkloadKind).index(kind_of(row))
+
+
 def _found(conn: sqlite3.Connection, trial_id: TrialId) -> TrialView:
-    view = store.view(conn, trial_id)
-    if view is None:
-        raise errors.NoSuchThing(f"trial {trial_id} not found")
-    return view
+    return errors.found(store.view(conn, trial_id), f"trial {trial_id} not found")
 
 
 def _detail(conn: sqlite3.Connection, view: TrialView) -> TrialDetail:
@@ -139,7 +137,3 @@ def _best_checkpoint(views: Sequence[CheckpointView], smaller_is_better: bool) -
     sign = 1 if smaller_is_better else -1
     scored = [(sign * view.searcher_metric, view) for view in views if view.searcher_metric is not None]
     return min(scored, key=lambda pair: pair[0])[1].checkpoint if scored else None
-
-
-def _in_states(view: TrialView, states: Sequence[str]) -> bool:
-    return view.trial.state in states or view.shown_state in states

@@ -1,7 +1,8 @@
 """Users, logins and sessions; called by the identity routes and by the launcher of trials (tokens of allocations).
 
-The client sends the hex SHA-512 of salt + password, a blank password stays blank (`determined.common.api.authentication`);
-what arrives is stored as a salted scrypt hash. First-run users: admin and determined, both with a blank password.
+The client sends the hex SHA-512 of salt + password, a blank password stays blank
+(`determined.common.api.authentication`); what arrives is stored as a salted scrypt hash. First-run users: admin and
+determined, both with a blank password.
 """
 
 import base64
@@ -26,6 +27,7 @@ SESSION_LIFE = datetime.timedelta(days=7)
 # A trial may run longer than a user's session; its token ends with its allocation anyway.
 ALLOCATION_SESSION_LIFE = datetime.timedelta(days=365)
 MAX_NAME_CHARACTERS = 80
+MISSING = "user not found"
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,12 @@ class Users:
     def get(self, user_id: UserId) -> User:
         """Return the user with this id; raises NoSuchThing."""
         with self._db.read() as conn:
-            return _found(identity.user(conn, user_id))
+            return errors.found(identity.user(conn, user_id), MISSING)
 
     def get_named(self, username: str) -> User:
         """Return the user with this name; raises NoSuchThing."""
         with self._db.read() as conn:
-            return _found(identity.user_named(conn, username))
+            return errors.found(identity.user_named(conn, username), MISSING)
 
     def create(self, caller: Caller, username: str, admin: bool, password: str, hashed: bool) -> User:
         """Create a user; only an admin may. Raises NotAllowed, BadRequest, NameTaken."""
@@ -114,7 +116,7 @@ class Users:
             if identity.user_named(conn, username) is not None:
                 raise errors.NameTaken("user already exists")
             sent = password if hashed else client_hash(password)
-            return _found(identity.user(conn, _insert_user(conn, username, sent, admin)))
+            return errors.found(identity.user(conn, _insert_user(conn, username, sent, admin)), MISSING)
 
     def patch(self, caller: Caller, user_id: UserId, patch: UserPatch) -> User:
         """Change a user: an admin everything, others their own password and display name."""
@@ -122,9 +124,9 @@ class Users:
         if caller.user.id != user_id or any(value is not None for value in privileged):
             _require_admin(caller)
         with self._db.transaction() as conn:
-            _found(identity.user(conn, user_id))
+            errors.found(identity.user(conn, user_id), MISSING)
             update(conn, "users", ("id", user_id), self._changes(conn, user_id, patch))
-            return _found(identity.user(conn, user_id))
+            return errors.found(identity.user(conn, user_id), MISSING)
 
     def _changes(self, conn: sqlite3.Connection, user_id: UserId, patch: UserPatch) -> dict[str, object]:
         changes: dict[str, object] = {"modified_at": rfc3339_now()}
@@ -225,9 +227,3 @@ def _check_username(username: str) -> None:
 def _require_admin(caller: Caller) -> None:
     if not caller.user.admin:
         raise errors.NotAllowed("forbidden: only an admin may do this")
-
-
-def _found(user: User | None) -> User:
-    if user is None:
-        raise errors.NoSuchThing("user not found")
-    return user

@@ -185,17 +185,11 @@ def projects_named(views: list[ProjectView], part: str) -> list[ProjectView]:
 
 def found_project(conn: sqlite3.Connection, project_id: ProjectId) -> ProjectView:
     """Return the project with this id; raises NoSuchThing."""
-    found = store.project(conn, project_id)
-    if found is None:
-        raise errors.NoSuchThing(f"project ({project_id}) not found")
-    return found
+    return errors.found(store.project(conn, project_id), f"project ({project_id}) not found")
 
 
 def _found_workspace(conn: sqlite3.Connection, workspace_id: WorkspaceId) -> WorkspaceView:
-    found = store.workspace(conn, workspace_id)
-    if found is None:
-        raise errors.NoSuchThing(f"workspace ({workspace_id}) not found")
-    return found
+    return errors.found(store.workspace(conn, workspace_id), f"workspace ({workspace_id}) not found")
 
 
 def _changeable_workspace(conn: sqlite3.Connection, workspace_id: WorkspaceId) -> WorkspaceView:

@@ -11,7 +11,7 @@ from pdk.determined.store.states import CheckpointState, MetricGroup
 
 @dataclass(frozen=True)
 class CheckpointView:
-    """A checkpoint with the training it comes from; metrics are avgMetrics of the same step, None when there are none."""
+    """A checkpoint with the training it comes from; metrics are avgMetrics of the same step, None without."""
 
     checkpoint: Checkpoint
     experiment_id: ExperimentId
@@ -30,7 +30,8 @@ FROM checkpoints
     JOIN trials ON trials.id = checkpoints.trial_id
     JOIN experiments ON experiments.id = trials.experiment_id
     LEFT JOIN metrics AS validation ON validation.trial_id = checkpoints.trial_id AND validation.archived = 0
-        AND validation.metric_group = '{MetricGroup.VALIDATION}' AND validation.total_batches = checkpoints.steps_completed
+        AND validation.metric_group = '{MetricGroup.VALIDATION}'
+        AND validation.total_batches = checkpoints.steps_completed
     LEFT JOIN metrics AS training ON training.trial_id = checkpoints.trial_id AND training.archived = 0
         AND training.metric_group = '{MetricGroup.TRAINING}' AND training.total_batches = checkpoints.steps_completed
 """

@@ -70,26 +70,29 @@ CASE WHEN experiments.state != '{LifeState.ACTIVE}' THEN experiments.state ELSE 
 """
 
 BEST = f"""
-SELECT {{what}} FROM metrics JOIN trials ON trials.id = metrics.trial_id JOIN experiments AS own ON own.id = experiment_id
+SELECT {{what}} FROM metrics
+    JOIN trials ON trials.id = metrics.trial_id JOIN experiments AS own ON own.id = experiment_id
 WHERE own.id = experiments.id AND metric_group = '{MetricGroup.VALIDATION}' AND metrics.archived = 0
     AND searcher_metric IS NOT NULL
 ORDER BY searcher_metric * CASE WHEN json_extract(own.config, '$.searcher.smaller_is_better') THEN 1 ELSE -1 END
 LIMIT 1
 """
 
+KEPT = f"checkpoints.state != '{CheckpointState.DELETED}'"
 VIEW = f"""
 SELECT experiments.*, {SHOWN_STATE} AS shown_state,
     users.username AS username, users.display_name AS owner_display_name,
     projects.name AS project_name, projects.user_id AS project_owner_id,
     workspaces.id AS workspace_id, workspaces.name AS workspace_name,
     (projects.archived OR workspaces.archived) AS parent_archived,
-    (SELECT json_group_array(id) FROM (SELECT id FROM trials WHERE experiment_id = experiments.id ORDER BY id)) AS trial_ids,
+    (SELECT json_group_array(id) FROM (SELECT id FROM trials WHERE experiment_id = experiments.id ORDER BY id))
+        AS trial_ids,
     (SELECT count(*) FROM trials WHERE experiment_id = experiments.id) AS num_trials,
     (SELECT coalesce(sum(progress), 0) FROM trials WHERE experiment_id = experiments.id) AS progress_sum,
     (SELECT count(*) FROM checkpoints JOIN trials ON trials.id = checkpoints.trial_id
-        WHERE trials.experiment_id = experiments.id AND checkpoints.state != '{CheckpointState.DELETED}') AS checkpoint_count,
+        WHERE trials.experiment_id = experiments.id AND {KEPT}) AS checkpoint_count,
     (SELECT coalesce(sum(size), 0) FROM checkpoints JOIN trials ON trials.id = checkpoints.trial_id
-        WHERE trials.experiment_id = experiments.id AND checkpoints.state != '{CheckpointState.DELETED}') AS checkpoint_size,
+        WHERE trials.experiment_id = experiments.id AND {KEPT}) AS checkpoint_size,
     ({BEST.format(what="trials.id")}) AS best_trial_id,
     ({BEST.format(what="searcher_metric")}) AS best_metric
 FROM experiments

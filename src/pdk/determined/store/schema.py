@@ -1,7 +1,8 @@
 """The master's tables and the function that opens them.
 
-Times are RFC 3339 text in UTC with microseconds (so text order is time order); JSON columns hold UTF-8 text without NaN
-(the harness sends NaN and the infinities as strings). Ids of experiments, trials, models and versions are never used twice.
+Times are RFC 3339 text in UTC with microseconds (so text order is time order); JSON columns hold UTF-8 text without
+NaN (the harness sends NaN and the infinities as strings). Ids of experiments, trials, models and versions are never
+used twice.
 """
 
 from pathlib import Path

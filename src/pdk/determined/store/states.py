@@ -1,4 +1,4 @@
-"""The original's words for states and kinds, as rows and the wire have them (the wire puts `STATE_`, `LOG_LEVEL_` before)."""
+"""The original's words for states and kinds, as rows have them; the wire puts `STATE_` or `LOG_LEVEL_` before."""
 
 from enum import StrEnum
 

@@ -24,7 +24,8 @@ VIEW = f"""
 SELECT trials.*,
     CASE WHEN trials.state != '{LifeState.ACTIVE}' THEN trials.state ELSE coalesce((
         SELECT allocations.state FROM allocations
-        WHERE allocations.trial_id = trials.id AND allocations.ended_at IS NULL), '{LifeState.QUEUED}') END AS shown_state,
+        WHERE allocations.trial_id = trials.id AND allocations.ended_at IS NULL), '{LifeState.QUEUED}') END
+        AS shown_state,
     json_extract(experiments.config, '$.max_restarts') AS max_restarts,
     json_extract(experiments.config, '$.searcher.smaller_is_better') AS smaller_is_better,
     (SELECT count(*) FROM checkpoints

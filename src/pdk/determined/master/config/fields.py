@@ -1,7 +1,7 @@
-"""What the settings of an experiment configuration are made of: checked values, and maps with known keys (pydantic models).
+"""What an experiment configuration is made of: checked values, and maps with known keys (pydantic models).
 
-Every problem is collected, so that a user sees all of them at once; each starts with its path, `<config>.searcher.metric:
-...`, as the original's do. null means absent, as in the original.
+Every problem is collected, so that a user sees all of them at once; each starts with its path,
+`<config>.searcher.metric: ...`, as the original's do. null means absent, as in the original.
 """
 
 import difflib

@@ -1,7 +1,7 @@
 """Hyperparameters of an experiment configuration: const, int, double, log, categorical, nested maps, bare values.
 
-A bare value or list means {type: const, val: value}; a map without `type` is a nested group. The grid searcher asks for a
-`count` on every int, double and log.
+A bare value or list means {type: const, val: value}; a map without `type` is a nested group. The grid searcher asks
+for a `count` on every int, double and log.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from pdk.determined.master.config.fields import ROOT, Positive, Real, Section, T
 
 
 class HyperparameterType(StrEnum):
-    """The `type` of a hyperparameter."""
+    """What its `type` says it is."""
 
     CONST = "const"
     INT = "int"

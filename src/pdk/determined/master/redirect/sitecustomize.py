@@ -1,8 +1,8 @@
 """Runs in a trial's Python where the machine allows no mount namespace: sends /run/determined to the folder of the run.
 
-A copy of this file lies in that folder, which is on PYTHONPATH, so Python imports it at start-up, in grandchildren too. It
-knows the folder from its own path. No file of the package `determined` is changed: an import hook replaces the default
-path arguments and constants of three of its modules right after each was executed. Standard library only.
+A copy of this file lies in that folder, which is on PYTHONPATH, so Python imports it at start-up, in grandchildren
+too. It knows the folder from its own path. No file of the package `determined` is changed: an import hook replaces the
+default path arguments and constants of three of its modules right after each was executed. Standard library only.
 """
 
 import importlib.machinery
