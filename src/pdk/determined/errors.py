@@ -2,11 +2,11 @@
 
     NotFound            NoSuchThing (experiment, trial, checkpoint, model, ... not found)
     AlreadyExists       NameTaken
-    InvalidArgument     InvalidConfig, InvalidContext, InvalidModelName, BadRequest
+    InvalidArgument     InvalidConfig, InvalidContext, InvalidModelName, InvalidRequest
     FailedPrecondition  WrongState, ArchivedModel, RegisteredCheckpoints
     Unauthenticated     NotLoggedIn, WrongPassword
     PermissionDenied    InactiveUser, NotAllowed
-    Unimplemented       NotServed
+    Unimplemented       CallNotServed
     Unavailable         DataFolderInUse
 
 Raised by `pdk.determined.master` and `pdk.determined.store`, mapped to HTTP by `pdk.determined.api.errors` only.
@@ -27,7 +27,7 @@ class NameTaken(errors.AlreadyExists):
     """A workspace, project, model or user of this name exists."""
 
 
-class BadRequest(errors.InvalidArgument):
+class InvalidRequest(errors.InvalidArgument):
     """A field of a request is missing or malformed."""
 
 
@@ -79,7 +79,7 @@ class DataFolderInUse(errors.Unavailable):
     """Another master runs over the same data folder."""
 
 
-class NotServed(errors.Unimplemented):
+class CallNotServed(errors.Unimplemented):
     """The original answers this request, this master does not."""
 
 

@@ -26,7 +26,7 @@ from pdk.determined.api import (
 )
 from pdk.determined.api.call import Call, camel_case
 from pdk.determined.api.waiting import Engines
-from pdk.determined.errors import BadRequest, NoSuchThing, NotAllowed, NotLoggedIn, NotServed
+from pdk.determined.errors import CallNotServed, InvalidRequest, NoSuchThing, NotAllowed, NotLoggedIn
 from pdk.determined.master.users import Caller
 from pdk.web import json_text
 from pdk.web.answers import Stream, json_answer
@@ -88,7 +88,7 @@ class Application:
         try:
             body = await read_body(receive, headers, route.max_body)
         except BodyTooLarge as error:
-            raise BadRequest(f"the request body is larger than {route.max_body} bytes") from error
+            raise InvalidRequest(f"the request body is larger than {route.max_body} bytes") from error
         token = token_of(headers)
 
         def prepare() -> Call:
@@ -155,11 +155,13 @@ def decode(
 
 
 def json_of(body: bytes) -> Any:
-    """Decode a request body; raises BadRequest when it is no JSON or holds halves of characters."""
+    """Decode a request body; raises InvalidRequest when it is no JSON or holds halves of characters."""
     try:
         return json_text.parse(body, max_digits=MAX_DIGITS) if body.strip() else None
     except json_text.UnsafeJson as error:
-        raise BadRequest(f"the request body is not JSON: {FAULTS.get(error.fault, '{}').format(error.text)}") from error
+        raise InvalidRequest(
+            f"the request body is not JSON: {FAULTS.get(error.fault, '{}').format(error.text)}"
+        ) from error
 
 
 def token_of(headers: Headers) -> str:
@@ -174,7 +176,7 @@ def token_of(headers: Headers) -> str:
 def unknown_route(method: str, path: str) -> categories.PdkError:
     """Return the error for a request nothing answers."""
     if f"{path}/".startswith(errors.GATEWAY_PREFIX):
-        return NotServed(f"{method} {path} is not available on this master")
+        return CallNotServed(f"{method} {path} is not available on this master")
     return NoSuchThing("Not Found")
 
 

@@ -1,7 +1,7 @@
 """One decoded request: path and query parameters, body, caller. Handlers read requests through it only.
 
 The clients send no Content-Type, empty bodies, and both camelCase and snake_case names; a list in a query is a repeated
-key. Every accessor raises BadRequest naming the field when a value has the wrong type.
+key. Every accessor raises InvalidRequest naming the field when a value has the wrong type.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from pdk.determined.errors import BadRequest, NotLoggedIn
+from pdk.determined.errors import InvalidRequest, NotLoggedIn
 from pdk.determined.master.paging import PageRequest
 from pdk.determined.master.users import Caller
 
@@ -68,7 +68,7 @@ class Call:
         """Return a boolean query parameter, None when absent."""
         value = self.text(name).lower()
         if value not in ("", "true", "false"):
-            raise BadRequest(f"{name}: must be true or false, not {value[:40]!r}")
+            raise InvalidRequest(f"{name}: must be true or false, not {value[:40]!r}")
         return None if not value else value == "true"
 
     def enum(self, name: str, prefix: str, default: str = "UNSPECIFIED") -> str:
@@ -94,7 +94,7 @@ class Fields:
 
     def __init__(self, values: Any) -> None:
         if not isinstance(values, Mapping):
-            raise BadRequest("the request body must be a JSON object")
+            raise InvalidRequest("the request body must be a JSON object")
         self._values = values
 
     def get(self, name: str) -> Any:
@@ -106,7 +106,7 @@ class Fields:
         """Return a text that must be given."""
         value = self.text(name)
         if value is None:
-            raise BadRequest(f"{name}: is required")
+            raise InvalidRequest(f"{name}: is required")
         return value
 
     def text(self, name: str) -> str | None:
@@ -132,7 +132,7 @@ class Fields:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise BadRequest(f"{name}: must be a number")
+            raise InvalidRequest(f"{name}: must be a number")
         return float(value)
 
     def object(self, name: str) -> dict[str, Any] | None:
@@ -151,26 +151,26 @@ class Fields:
         """Return a list of texts."""
         values = self._typed(name, list, "a list")
         if values is not None and not all(isinstance(value, str) for value in values):
-            raise BadRequest(f"{name}: must be a list of text")
+            raise InvalidRequest(f"{name}: must be a list of text")
         return values
 
     def _typed(self, name: str, kind: type[T], what: str) -> T | None:
         value = self.get(name)
         if value is None or isinstance(value, kind):
             return value
-        raise BadRequest(f"{name}: must be {what}")
+        raise InvalidRequest(f"{name}: must be {what}")
 
 
 def integer(value: Any, name: str) -> int:
-    """Return an integer given as number or text, within 32 bits; raises BadRequest."""
+    """Return an integer given as number or text, within 32 bits; raises InvalidRequest."""
     whole = isinstance(value, float) and value.is_integer()
     if isinstance(value, bool) or not (whole or isinstance(value, int | str)):
-        raise BadRequest(f"{name}: must be an integer")
+        raise InvalidRequest(f"{name}: must be an integer")
     if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,10}", value):
-        raise BadRequest(f"{name}: must be an integer, not {value[:40]!r}")
+        raise InvalidRequest(f"{name}: must be an integer, not {value[:40]!r}")
     number = int(value)
     if abs(number) > MAX_INTEGER:
-        raise BadRequest(f"{name}: {number} is out of range")
+        raise InvalidRequest(f"{name}: {number} is out of range")
     return number
 
 

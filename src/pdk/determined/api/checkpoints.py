@@ -13,7 +13,7 @@ from typing import IO, Any
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call, Fields, camel_case
 from pdk.determined.api.harness import file_sizes
-from pdk.determined.errors import BadRequest
+from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.files import checkpoint_files
@@ -36,7 +36,7 @@ def post_metadata(master: Master, call: Call) -> JSON:
     """v1PostCheckpointMetadataResponse: replaces the metadata."""
     metadata = call.fields.fields("checkpoint").object("metadata")
     if metadata is None:
-        raise BadRequest("checkpoint.metadata: is required")
+        raise InvalidRequest("checkpoint.metadata: is required")
     return {
         "checkpoint": encode.checkpoint(
             master.checkpoints.set_metadata(CheckpointUuid(call.path["checkpointUuid"]), metadata)
@@ -96,7 +96,7 @@ def archive(master: Master, call: Call) -> tuple[str, str, Iterator[bytes]]:
     for media_type, (suffix, write) in FORMATS.items():
         if media_type in call.accept or call.accept in ("", "*/*"):
             return media_type, f"{uuid}{suffix}", streamed(folder, write)
-    raise BadRequest(f"Accept: must be one of {', '.join(FORMATS)}, not {call.accept[:80]}")
+    raise InvalidRequest(f"Accept: must be one of {', '.join(FORMATS)}, not {call.accept[:80]}")
 
 
 def _uuids(fields: Fields) -> list[CheckpointUuid]:

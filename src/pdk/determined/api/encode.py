@@ -16,7 +16,7 @@ from pdk.determined.master.trials import TrialDetail, Workload, kind_of
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.experiments import ExperimentView
 from pdk.determined.store.models import ModelView
-from pdk.determined.store.records import Allocation, Checkpoint, LogLine, Metrics, User
+from pdk.determined.store.records import Allocation, Checkpoint, LogLine, Metrics, Model, ModelVersion, User
 from pdk.determined.store.states import AllocationState, LifeState, MetricGroup, WorkloadKind
 from pdk.determined.store.workspaces import ProjectView, WorkspaceView
 
@@ -285,17 +285,10 @@ def model(view: ModelView) -> JSON:
     """v1Model."""
     record = view.model
     return {
-        "id": record.id,
-        "name": record.name,
+        **_registered(record),
         "description": record.description,
-        "notes": record.notes,
-        "labels": record.labels,
-        "metadata": record.metadata,
         "archived": record.archived,
-        "creationTime": record.creation_time,
-        "lastUpdatedTime": record.last_updated_time,
         "numVersions": view.version_count,
-        "userId": record.user_id,
         "username": view.username,
         "workspaceId": record.workspace_id,
     }
@@ -305,19 +298,25 @@ def model_version(detail: VersionDetail) -> JSON:
     """v1ModelVersion."""
     record = detail.view.version
     return {
-        "id": record.id,
+        **_registered(record),
         "version": record.version,
         "model": model(detail.model),
         "checkpoint": checkpoint(detail.checkpoint),
-        "name": record.name,
         "comment": record.comment,
+        "username": detail.view.username,
+    }
+
+
+def _registered(record: Model | ModelVersion) -> JSON:
+    return {
+        "id": record.id,
+        "name": record.name,
         "notes": record.notes,
         "labels": record.labels,
         "metadata": record.metadata,
         "creationTime": record.creation_time,
         "lastUpdatedTime": record.last_updated_time,
         "userId": record.user_id,
-        "username": detail.view.username,
     }
 
 

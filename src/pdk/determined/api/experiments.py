@@ -5,7 +5,7 @@ from typing import Any
 
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call
-from pdk.determined.errors import NotServed
+from pdk.determined.errors import CallNotServed
 from pdk.determined.master.checkpoints import CheckpointOrder
 from pdk.determined.master.context import ContextFile
 from pdk.determined.master.experiments import ExperimentPatch, Submission
@@ -38,9 +38,9 @@ def create_experiment(master: Master, call: Call) -> JSON:
     """v1CreateExperimentResponse; validated only, it answers an experiment with id 0."""
     fields = call.fields
     if fields.flag("unmanaged"):
-        raise NotServed("unmanaged experiments are not available on this master")
+        raise CallNotServed("unmanaged experiments are not available on this master")
     if fields.text("template"):
-        raise NotServed("templates are not available on this master")
+        raise CallNotServed("templates are not available on this master")
     files = [
         ContextFile(
             path=file.required("path"),

@@ -4,7 +4,7 @@ from typing import Any
 
 from pdk.determined.api.call import Call, Fields
 from pdk.determined.api.waiting import Engines
-from pdk.determined.errors import BadRequest
+from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.reports import CheckpointReport, MetricsReport
 from pdk.determined.store.records import AllocationId, CheckpointUuid, TaskId, TrialId
@@ -47,7 +47,7 @@ def _report(master: Master, call: Call, group: str, report: Fields) -> None:
     values = report.fields("metrics")
     batches = values.get("batchMetrics")
     if batches is not None and not isinstance(batches, list):
-        raise BadRequest("batchMetrics: must be a list")
+        raise InvalidRequest("batchMetrics: must be a list")
     master.reports.metrics(
         call.caller,
         call.id("trialId", TrialId),
@@ -105,7 +105,7 @@ def file_sizes(resources: JSON) -> dict[str, int]:
             or not str(size).isdecimal()
             or len(str(size)) > 18
         ):
-            raise BadRequest(f"resources: the size of {path[:60]!r} must be a number of bytes")
+            raise InvalidRequest(f"resources: the size of {path[:60]!r} must be a number of bytes")
         sizes[path] = int(size)
     return sizes
 

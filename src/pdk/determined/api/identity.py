@@ -4,7 +4,7 @@ from typing import Any
 
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call
-from pdk.determined.errors import BadRequest
+from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
 from pdk.determined.master.settings import VERSION
@@ -136,6 +136,6 @@ def patch_user(master: Master, call: Call) -> JSON:
 def set_password(master: Master, call: Call) -> JSON:
     """v1SetUserPasswordResponse; the body is the hashed password itself, a JSON string."""
     if not isinstance(call.body, str):
-        raise BadRequest("the request body must be the password as a JSON string")
+        raise InvalidRequest("the request body must be the password as a JSON string")
     patch = UserPatch(password=call.body)
     return {"user": encode.user(master.users.patch(call.caller, call.id("userId", UserId), patch))}

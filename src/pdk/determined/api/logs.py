@@ -7,7 +7,7 @@ from pdk.base.clock import from_rfc3339, rfc3339_now, to_rfc3339
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call, Fields
 from pdk.determined.api.waiting import Engines
-from pdk.determined.errors import BadRequest, NotAllowed
+from pdk.determined.errors import InvalidRequest, NotAllowed
 from pdk.determined.master.logs import NEWEST
 from pdk.determined.master.master import Master
 from pdk.determined.master.master_log import MasterLogEntry
@@ -145,7 +145,7 @@ def _moment(text: str, name: str) -> str:
     try:
         return to_rfc3339(from_rfc3339(text))
     except ValueError as error:
-        raise BadRequest(f"{name}: {error}") from error
+        raise InvalidRequest(f"{name}: {error}") from error
 
 
 @route("POST", "/api/v1/task/logs", about="send log lines")
@@ -154,7 +154,7 @@ def post_task_logs(master: Master, call: Call) -> None:
     """Take lines a task sends: {"logs": [...]} on /api/v1, a bare list on /task-logs."""
     posted = call.body if isinstance(call.body, list) else call.fields.get("logs") or []
     if not isinstance(posted, list) or len(posted) > MAX_POSTED_LINES:
-        raise BadRequest(f"logs: must be a list of at most {MAX_POSTED_LINES} lines")
+        raise InvalidRequest(f"logs: must be a list of at most {MAX_POSTED_LINES} lines")
     trial_of = _trial_finder(master, call)
     master.logs.store_now([_posted_line(Fields(line), trial_of) for line in posted])
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from pdk.determined.api import encode
-from pdk.determined.api.call import Call
-from pdk.determined.errors import BadRequest
+from pdk.determined.api.call import Call, Fields
+from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.models import ModelFields, ModelFilter, VersionFields
 from pdk.determined.store.records import CheckpointUuid, ModelId, WorkspaceId
@@ -41,7 +41,7 @@ def get_labels(master: Master, call: Call) -> JSON:
 @route("POST", "/api/v1/models", about="create a model")
 def post_model(master: Master, call: Call) -> JSON:
     """v1PostModelResponse."""
-    return {"model": encode.model(master.models.create(call.caller, _model_fields(call)))}
+    return {"model": encode.model(master.models.create(call.caller, _model_fields(call.fields)))}
 
 
 @route("GET", "/api/v1/models/{modelName}", about="one model by name or id")
@@ -53,7 +53,7 @@ def get_model(master: Master, call: Call) -> JSON:
 @route("PATCH", "/api/v1/models/{modelName}", about="change a model")
 def patch_model(master: Master, call: Call) -> JSON:
     """v1PatchModelResponse."""
-    return {"model": encode.model(master.models.patch(call.path["modelName"], _model_fields(call)))}
+    return {"model": encode.model(master.models.patch(call.path["modelName"], _model_fields(call.fields)))}
 
 
 @route("POST", "/api/v1/models/{modelName}/archive", about="archive")
@@ -92,7 +92,7 @@ def get_versions(master: Master, call: Call) -> JSON:
 def post_version(master: Master, call: Call) -> JSON:
     """v1PostModelVersionResponse."""
     uuid = CheckpointUuid(call.fields.required("checkpointUuid"))
-    detail = master.models.register(call.caller, call.path["modelName"], uuid, _version_fields(call))
+    detail = master.models.register(call.caller, call.path["modelName"], uuid, _version_fields(call.fields))
     return {"modelVersion": encode.model_version(detail)}
 
 
@@ -107,7 +107,7 @@ def get_version(master: Master, call: Call) -> JSON:
 def patch_version(master: Master, call: Call) -> JSON:
     """v1PatchModelVersionResponse."""
     number = call.id("modelVersionNum", int)
-    detail = master.models.patch_version(call.path["modelName"], number, _version_fields(call))
+    detail = master.models.patch_version(call.path["modelName"], number, _version_fields(call.fields))
     return {"modelVersion": encode.model_version(detail)}
 
 
@@ -117,31 +117,29 @@ def delete_version(master: Master, call: Call) -> None:
     master.models.delete_version(call.caller, call.path["modelName"], call.id("modelVersionNum", int))
 
 
-def _model_fields(call: Call) -> ModelFields:
-    fields = call.fields
+def _model_fields(fields: Fields) -> ModelFields:
     return ModelFields(
-        name=fields.text("name"),
+        **_said(fields),
         description=fields.text("description"),
-        notes=fields.text("notes"),
-        labels=_labels(fields.get("labels")),
-        metadata=fields.object("metadata"),
         workspace_id=fields.id("workspaceId", WorkspaceId),
         workspace_name=fields.text("workspaceName"),
     )
 
 
-def _version_fields(call: Call) -> VersionFields:
-    fields = call.fields
-    return VersionFields(
-        name=fields.text("name"),
-        comment=fields.text("comment"),
-        notes=fields.text("notes"),
-        labels=_labels(fields.get("labels")),
-        metadata=fields.object("metadata"),
-    )
+def _version_fields(fields: Fields) -> VersionFields:
+    return VersionFields(**_said(fields), comment=fields.text("comment"))
+
+
+def _said(fields: Fields) -> JSON:
+    return {
+        "name": fields.text("name"),
+        "notes": fields.text("notes"),
+        "labels": _labels(fields.get("labels")),
+        "metadata": fields.object("metadata"),
+    }
 
 
 def _labels(value: Any) -> list[str] | None:
     if value is not None and not (isinstance(value, list) and all(isinstance(label, str) for label in value)):
-        raise BadRequest("labels: must be a list of text")
+        raise InvalidRequest("labels: must be a list of text")
     return value

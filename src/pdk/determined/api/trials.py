@@ -7,7 +7,7 @@ from pdk.determined.api import encode
 from pdk.determined.api.call import Call
 from pdk.determined.api.experiments import checkpoint_order
 from pdk.determined.api.waiting import Engines
-from pdk.determined.errors import BadRequest
+from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.store.records import TrialId
 from pdk.determined.store.states import MetricGroup, WorkloadKind
@@ -40,7 +40,7 @@ def get_workloads(master: Master, call: Call) -> JSON:
     """v1GetTrialWorkloadsResponse."""
     wanted = call.enum("filter", "FILTER_OPTION_")
     if wanted not in WORKLOAD_FILTERS:
-        raise BadRequest(f"unknown filter {wanted}")
+        raise InvalidRequest(f"unknown filter {wanted}")
     page = master.trials.workloads(
         call.id("trialId", TrialId), WORKLOAD_FILTERS[wanted], bool(call.descending()), call.page()
     )
@@ -81,7 +81,7 @@ async def stream_validation_metrics(engines: Engines, call: Call) -> AsyncIterat
 async def _metrics(engines: Engines, call: Call, groups: list[str]) -> AsyncIterator[JSON]:
     ids = [TrialId(each) for each in call.numbers("trialIds")]
     if not ids:
-        raise BadRequest("must specify at least one trialId to fetch metrics for")
+        raise InvalidRequest("must specify at least one trialId to fetch metrics for")
     batches = engines.master.trials.metrics(ids, groups)
     while (rows := await engines.run(next, batches, None)) is not None:
         yield {"metrics": [encode.metrics_report(row) for row in rows]}

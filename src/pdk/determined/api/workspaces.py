@@ -5,7 +5,7 @@ from typing import Any
 
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call
-from pdk.determined.errors import BadRequest, NotServed
+from pdk.determined.errors import CallNotServed, InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
 from pdk.determined.master.workspaces import ProjectPatch, named, projects_named
@@ -53,7 +53,7 @@ def post_workspace(master: Master, call: Call) -> JSON:
     fields = call.fields
     for name in ("checkpointStorageConfig", "clusterNamespaceMeta", "clusterQuotaPairs"):
         if fields.get(name):
-            raise NotServed(f"{name} is not available on this master")
+            raise CallNotServed(f"{name} is not available on this master")
     view = master.workspaces.create_workspace(call.caller, fields.required("name"))
     return {"workspace": encode.workspace(view), "namespaceBindings": {}}
 
@@ -157,5 +157,5 @@ def delete_project(master: Master, call: Call) -> JSON:
 def _sort(table: dict[str, Callable[[Any], Any]], call: Call) -> Callable[[Any], Any]:
     name = call.enum("sortBy", "SORT_BY_")
     if name not in table:
-        raise BadRequest(f"unsupported sort by {name}")
+        raise InvalidRequest(f"unsupported sort by {name}")
     return table[name]

@@ -114,7 +114,7 @@ class Checkpoints:
     def remove_files(self, uuids: Sequence[CheckpointUuid], globs: Sequence[str]) -> None:
         """Remove the files that match one of `globs`; with none, see which files are still there.
 
-        Raises NoSuchThing, RegisteredCheckpoints, BadRequest.
+        Raises NoSuchThing, RegisteredCheckpoints, InvalidRequest.
         """
         patterns = [glob_pattern(glob) for glob in _checked(globs)]
         with self._db.transaction() as conn:
@@ -153,7 +153,7 @@ class Checkpoints:
 
     def _deletable(self, conn: sqlite3.Connection, uuids: Sequence[CheckpointUuid]) -> list[CheckpointView]:
         if not uuids:
-            raise errors.BadRequest("no checkpoints were named")
+            raise errors.InvalidRequest("no checkpoints were named")
         views = [found(conn, uuid) for uuid in uuids]
         registered = store.registered(conn, uuids)
         if registered:
@@ -204,9 +204,9 @@ def _set_resources(conn: sqlite3.Connection, uuid: CheckpointUuid, left: dict[st
 def _checked(globs: Sequence[str]) -> Sequence[str]:
     for glob in globs:
         if ".." in Path(glob).parts or glob.startswith("/") or not glob or "\0" in glob:
-            raise errors.BadRequest(f"glob {glob[:60]!r} must be relative and stay inside the checkpoint")
+            raise errors.InvalidRequest(f"glob {glob[:60]!r} must be relative and stay inside the checkpoint")
     if len(globs) > MAX_GLOBS:
-        raise errors.BadRequest(f"more than {MAX_GLOBS} globs")
+        raise errors.InvalidRequest(f"more than {MAX_GLOBS} globs")
     return globs
 
 

@@ -11,6 +11,7 @@ from pdk.base.ids import new_uuid
 from pdk.db.database import Database
 from pdk.db.rows import insert
 from pdk.determined import errors
+from pdk.determined.master.config.experiment import StorageType
 from pdk.determined.master.settings import AGENT_ID, MasterSettings
 from pdk.determined.store import trials
 from pdk.determined.store.records import Allocation, TaskId, Trial
@@ -114,7 +115,7 @@ class Cluster:
         return {
             "cluster_name": settings.cluster_name,
             "checkpoint_storage": {
-                "type": "shared_fs",
+                "type": StorageType.SHARED_FS,
                 "host_path": str(settings.checkpoint_folder),
                 "save_experiment_best": 0,
                 "save_trial_best": 1,

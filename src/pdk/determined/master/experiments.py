@@ -146,9 +146,9 @@ class Experiments:
     def list_experiments(
         self, wanted: ExperimentFilter, sort: str, descending: bool, page: PageRequest
     ) -> Paged[ExperimentView]:
-        """Return one page of the experiments that pass a filter; raises BadRequest for an unknown sort."""
+        """Return one page of the experiments that pass a filter; raises InvalidRequest for an unknown sort."""
         if sort not in store.SORT_COLUMNS:
-            raise errors.BadRequest(f"unsupported sort by {sort}")
+            raise errors.InvalidRequest(f"unsupported sort by {sort}")
         with self._db.read() as conn:
             total = store.count(conn, wanted)
             start, end = page.window(total)
@@ -173,9 +173,9 @@ class Experiments:
         return errors.found(best, f"no validation metrics for experiment {experiment_id} yet")
 
     def patch(self, experiment_id: ExperimentId, patch: ExperimentPatch) -> ExperimentView:
-        """Change name, description, notes, labels, or parts of the configuration; raises NoSuchThing, BadRequest."""
+        """Change name, description, notes, labels, or parts of the configuration; raises NoSuchThing, InvalidRequest."""
         if patch.name is not None and not 1 <= len(patch.name.strip()) <= MAX_NAME_CHARACTERS:
-            raise errors.BadRequest(f"experiment name must have 1 to {MAX_NAME_CHARACTERS} characters")
+            raise errors.InvalidRequest(f"experiment name must have 1 to {MAX_NAME_CHARACTERS} characters")
         with self._db.transaction() as conn:
             experiment = _found(conn, experiment_id).experiment
             config = dict(experiment.config)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pdk.determined.master import context
 from pdk.determined.master.cluster import Names
-from pdk.determined.master.config.experiment import is_legacy, storage_folder
+from pdk.determined.master.config.experiment import StorageType, is_legacy, storage_folder
 from pdk.determined.master.settings import AGENT_ID, MasterSettings
 from pdk.determined.master.transitions import Tokens
 from pdk.determined.store.records import Allocation, AllocationId, Experiment, ExperimentId, Trial
@@ -216,7 +216,7 @@ def harness_config(config: Mapping[str, Any]) -> dict[str, Any]:
     saved = {name: value for name, value in storage.items() if name.startswith("save_")}
     return {
         **config,
-        "checkpoint_storage": {**saved, "type": "directory", "container_path": storage_folder(storage)},
+        "checkpoint_storage": {**saved, "type": StorageType.DIRECTORY, "container_path": storage_folder(storage)},
     }
 
 

@@ -107,9 +107,9 @@ class Models:
             return _found(conn, identifier)
 
     def list_models(self, wanted: ModelFilter, sort: str, descending: bool, page: PageRequest) -> Paged[ModelView]:
-        """Return one page of the models that pass a filter; raises BadRequest for an unknown sort."""
+        """Return one page of the models that pass a filter; raises InvalidRequest for an unknown sort."""
         if sort not in SORT_KEYS:
-            raise errors.BadRequest(f"unsupported sort by {sort}")
+            raise errors.InvalidRequest(f"unsupported sort by {sort}")
         with self._db.read() as conn:
             views = [view for view in store.models(conn) if _passes(view, wanted)]
         return paged(sorted(views, key=SORT_KEYS[sort], reverse=descending), page)

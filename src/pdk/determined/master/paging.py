@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pdk.determined.errors import BadRequest
+from pdk.determined.errors import InvalidRequest
 
 T = TypeVar("T")
 
@@ -17,10 +17,10 @@ class PageRequest:
     limit: int = 0
 
     def window(self, total: int) -> tuple[int, int]:
-        """Return (start, end) within a list of `total` items; raises BadRequest when the offset is beyond it."""
+        """Return (start, end) within a list of `total` items; raises InvalidRequest when the offset is beyond it."""
         start = self.offset if self.offset >= 0 else max(0, total + self.offset)
         if start > total:
-            raise BadRequest(f"offset {self.offset} out of bounds for a list of {total}")
+            raise InvalidRequest(f"offset {self.offset} out of bounds for a list of {total}")
         if self.limit < 0 or self.limit == 0:
             return start, total
         return start, min(total, start + self.limit)

@@ -73,16 +73,16 @@ class Reports:
         self._transitions = transitions
 
     def metrics(self, caller: Caller, trial_id: TrialId, report: MetricsReport) -> None:
-        """Store a report; raises NoSuchThing, BadRequest (stale run, conflicting values), NotAllowed."""
+        """Store a report; raises NoSuchThing, InvalidRequest (stale run, conflicting values), NotAllowed."""
         if not GROUP.match(report.group):
-            raise errors.BadRequest("metrics: the group must have 1 to 256 characters")
+            raise errors.InvalidRequest("metrics: the group must have 1 to 256 characters")
         if not 0 <= report.steps_completed <= MAX_STEP:
-            raise errors.BadRequest(f"metrics: stepsCompleted {report.steps_completed} is out of range")
+            raise errors.InvalidRequest(f"metrics: stepsCompleted {report.steps_completed} is out of range")
         _check_reserved(report.averages)
         with self._db.transaction() as conn:
             trial, experiment = _reporting_trial(conn, caller, trial_id)
             if report.run_id != trial.run_id:
-                raise errors.BadRequest(
+                raise errors.InvalidRequest(
                     f"invalid run id, {report.run_id} (reported) != {trial.run_id} (expected): "
                     "the run that reports has ended"
                 )
@@ -128,19 +128,19 @@ class Reports:
         update(conn, "trials", ("id", trial.id), {"summary": summary, "total_batches": total})
 
     def checkpoint(self, caller: Caller, report: CheckpointReport) -> None:
-        """Store a checkpoint of a running trial; raises BadRequest, NoSuchThing, NotAllowed."""
+        """Store a checkpoint of a running trial; raises InvalidRequest, NoSuchThing, NotAllowed."""
         if not UUID.match(report.uuid):
-            raise errors.BadRequest(f"checkpoint uuid {report.uuid[:60]!r} is no UUID")
+            raise errors.InvalidRequest(f"checkpoint uuid {report.uuid[:60]!r} is no UUID")
         if report.state not in set(CheckpointState):
-            raise errors.BadRequest(f"checkpoint state {report.state!r} is unknown")
+            raise errors.InvalidRequest(f"checkpoint state {report.state!r} is unknown")
         steps = report.metadata.get("steps_completed")
         if not isinstance(steps, int | float) or isinstance(steps, bool) or not 0 <= steps <= MAX_STEP:
-            raise errors.BadRequest("checkpoint metadata: steps_completed must be a number of batches")
+            raise errors.InvalidRequest("checkpoint metadata: steps_completed must be a number of batches")
         with self._db.transaction() as conn:
             trial = errors.found(trials.trial_of_task(conn, report.task_id), f"task {report.task_id} not found")
             _, experiment = _reporting_trial(conn, caller, trial.id)
             if checkpoints.checkpoint(conn, report.uuid) is not None:
-                raise errors.BadRequest(f"checkpoint {report.uuid} was reported before")
+                raise errors.InvalidRequest(f"checkpoint {report.uuid} was reported before")
             row = {
                 "uuid": report.uuid,
                 "trial_id": trial.id,
@@ -171,7 +171,7 @@ class Reports:
     def early_exit(self, caller: Caller, trial_id: TrialId, reason: str) -> None:
         """Note that the harness will exit because of invalid hyperparameters; it is ended if it does not."""
         if reason not in set(InvalidHp):
-            raise errors.BadRequest(f"unhandled early exit reason: {reason}")
+            raise errors.InvalidRequest(f"unhandled early exit reason: {reason}")
         with self._db.transaction() as conn:
             _reporting_trial(conn, caller, trial_id)
             changes = {"early_exit": reason, "early_exit_at": rfc3339_now()}
@@ -222,7 +222,7 @@ def _reporting_trial(conn: sqlite3.Connection, caller: Caller, trial_id: TrialId
 def _merged(present: JSON, reported: JSON) -> JSON:
     for name, value in reported.items():
         if name in present and present[name] != value:
-            raise errors.BadRequest(
+            raise errors.InvalidRequest(
                 f"metrics: {name!r} was reported before for this step with another value ({present[name]!r})"
             )
     return {**present, **reported}
@@ -231,4 +231,4 @@ def _merged(present: JSON, reported: JSON) -> JSON:
 def _check_reserved(averages: JSON) -> None:
     for name in RESERVED_METRICS:
         if name in averages and finite(averages[name]) is None:
-            raise errors.BadRequest(f"metrics: {name!r} must be a number, not {averages[name]!r}")
+            raise errors.InvalidRequest(f"metrics: {name!r} must be a number, not {averages[name]!r}")

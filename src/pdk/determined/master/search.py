@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pdk.determined.errors import InvalidConfig
-from pdk.determined.master.config.hyperparameters import leaves
+from pdk.determined.master.config.experiment import SearcherName
+from pdk.determined.master.config.hyperparameters import HyperparameterType, leaves
 from pdk.determined.master.randomness import LegacyRandom
 
 MAX_GRID = 10_000
@@ -34,10 +35,10 @@ def creates(config: Mapping[str, Any]) -> Iterator[Create]:
     rand = LegacyRandom(config["reproducibility"]["experiment_seed"])
     hyperparameters = config["hyperparameters"]
     name = config["searcher"]["name"]
-    if name == "grid":
+    if name == SearcherName.GRID:
         for hparams in grid(hyperparameters):
             yield _create(hparams, rand)
-    elif name == "random":
+    elif name == SearcherName.RANDOM:
         while True:
             yield _create(sample(hyperparameters, rand), rand)
     else:
@@ -52,9 +53,9 @@ def nth(config: Mapping[str, Any], index: int) -> Create | None:
 def total(config: Mapping[str, Any]) -> int:
     """Return how many trials the search asks for, before replacements."""
     searcher = config["searcher"]
-    if searcher["name"] == "grid":
+    if searcher["name"] == SearcherName.GRID:
         return grid_size(config["hyperparameters"])
-    return int(searcher["max_trials"]) if searcher["name"] == "random" else 1
+    return int(searcher["max_trials"]) if searcher["name"] == SearcherName.RANDOM else 1
 
 
 def concurrent(config: Mapping[str, Any]) -> int:
@@ -89,16 +90,16 @@ def grid_size(hyperparameters: Mapping[str, Any]) -> int:
 def axis(each: Mapping[str, Any]) -> list[Any]:
     """Return the values of one hyperparameter in a grid."""
     kind = each["type"]
-    if kind == "const":
+    if kind == HyperparameterType.CONST:
         return [each["val"]]
-    if kind == "categorical":
+    if kind == HyperparameterType.CATEGORICAL:
         return list(each["vals"])
     low, high = each["minval"], each["maxval"]
     count = min(each["count"], MAX_GRID + 1)
-    if kind == "int":
+    if kind == HyperparameterType.INT:
         return [math.floor(v + 0.5) for v in _spread(low, high, min(count, high - low + 1))]
     values = _spread(low, high, count)
-    return [each["base"] ** v for v in values] if kind == "log" else values
+    return [each["base"] ** v for v in values] if kind == HyperparameterType.LOG else values
 
 
 def _spread(low: float, high: float, count: int) -> list[float]:
@@ -109,15 +110,15 @@ def _spread(low: float, high: float, count: int) -> list[float]:
 
 def _draw(each: Mapping[str, Any], rand: LegacyRandom) -> Any:
     kind = each["type"]
-    if kind == "const":
+    if kind == HyperparameterType.CONST:
         return each["val"]
-    if kind == "categorical":
+    if kind == HyperparameterType.CATEGORICAL:
         return each["vals"][rand.integer(len(each["vals"]))]
-    if kind == "int":
+    if kind == HyperparameterType.INT:
         # As in the original, maxval itself is never drawn (only a grid includes it).
         return each["minval"] + rand.integer(max(1, each["maxval"] - each["minval"]))
     value = rand.uniform(each["minval"], each["maxval"])
-    return each["base"] ** value if kind == "log" else value
+    return each["base"] ** value if kind == HyperparameterType.LOG else value
 
 
 def _nested(items: Iterator[tuple[tuple[str, ...], Any]] | Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pdk.base.ids import new_uuid
 from pdk.db.database import Database
 from pdk.db.rows import insert, update
 from pdk.determined.master import retention, search
+from pdk.determined.master.config.experiment import SearcherName
 from pdk.determined.master.logs import master_line
 from pdk.determined.master.signals import Signals
 from pdk.determined.master.users import end_allocation_sessions, new_session
@@ -70,7 +71,7 @@ class Transitions:
 
     def _create_trials(self, conn: sqlite3.Connection, experiment: Experiment, present: Sequence[Trial]) -> None:
         wanted = search.total(experiment.config)
-        if experiment.config["searcher"]["name"] == "random":
+        if experiment.config["searcher"]["name"] == SearcherName.RANDOM:
             wanted += min(wanted, sum(trial.early_exit is not None for trial in present))
         open_count = sum(trial.state not in TERMINAL for trial in present)
         room = min(search.concurrent(experiment.config) - open_count, wanted - len(present))
@@ -151,12 +152,8 @@ class Transitions:
     def mark_running(self, trial: Trial, allocation: Allocation) -> None:
         """Record that the allocation's process has been started."""
         with self._db.transaction() as conn:
-            update(
-                conn,
-                "allocations",
-                ("id", allocation.id),
-                {"state": AllocationState.RUNNING, "started_at": rfc3339_now()},
-            )
+            changes = {"state": AllocationState.RUNNING, "started_at": rfc3339_now()}
+            update(conn, "allocations", ("id", allocation.id), changes)
             self._log(conn, allocation, f"Resources for {_title(trial)} have started")
             self._db.after_commit(self._signals.tasks.notify)
 

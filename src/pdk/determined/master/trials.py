@@ -63,10 +63,10 @@ class Trials:
     def of_experiment(
         self, experiment_id: ExperimentId, states: Sequence[str], sort: str, descending: bool, page: PageRequest
     ) -> Paged[TrialDetail]:
-        """Return one page of an experiment's trials; raises NoSuchThing, BadRequest for an unknown sort."""
+        """Return one page of an experiment's trials; raises NoSuchThing, InvalidRequest for an unknown sort."""
         key = SORT_KEYS.get(sort)
         if key is None:
-            raise errors.BadRequest(f"unsupported sort by {sort}")
+            raise errors.InvalidRequest(f"unsupported sort by {sort}")
         with self._db.read() as conn:
             experiment = experiment_rows.experiment(conn, experiment_id)
             errors.found(experiment, f"experiment {experiment_id} not found")

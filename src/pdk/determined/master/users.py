@@ -109,7 +109,7 @@ class Users:
             return errors.found(identity.user_named(conn, username), MISSING)
 
     def create(self, caller: Caller, username: str, admin: bool, password: str, hashed: bool) -> User:
-        """Create a user; only an admin may. Raises NotAllowed, BadRequest, NameTaken."""
+        """Create a user; only an admin may. Raises NotAllowed, InvalidRequest, NameTaken."""
         _require_admin(caller)
         _check_username(username)
         with self._db.transaction() as conn:
@@ -221,7 +221,7 @@ def _insert_user(conn: sqlite3.Connection, username: str, sent: str, admin: bool
 
 def _check_username(username: str) -> None:
     if not username.strip() or len(username) > MAX_NAME_CHARACTERS:
-        raise errors.BadRequest(f"username must have 1 to {MAX_NAME_CHARACTERS} characters")
+        raise errors.InvalidRequest(f"username must have 1 to {MAX_NAME_CHARACTERS} characters")
 
 
 def _require_admin(caller: Caller) -> None:

@@ -59,7 +59,7 @@ class Workspaces:
             return _found_workspace(conn, workspace_id)
 
     def create_workspace(self, caller: Caller, name: str) -> WorkspaceView:
-        """Create a workspace; raises BadRequest, NameTaken."""
+        """Create a workspace; raises InvalidRequest, NameTaken."""
         _check_name("workspace", name)
         with self._db.transaction() as conn:
             _require_free_workspace_name(conn, name)
@@ -110,7 +110,7 @@ class Workspaces:
     def create_project(
         self, caller: Caller, workspace_id: WorkspaceId, name: str, description: str = "", key: str | None = None
     ) -> ProjectView:
-        """Create a project in a workspace; raises NoSuchThing, BadRequest, NameTaken."""
+        """Create a project in a workspace; raises NoSuchThing, InvalidRequest, NameTaken."""
         _check_name("project", name)
         with self._db.transaction() as conn:
             workspace = _found_workspace(conn, workspace_id).workspace
@@ -208,7 +208,7 @@ def _changeable_project(conn: sqlite3.Connection, project_id: ProjectId) -> Proj
 
 def _check_name(kind: str, name: str) -> None:
     if not name.strip() or len(name) > MAX_NAME_CHARACTERS:
-        raise errors.BadRequest(f"{kind} name must have 1 to {MAX_NAME_CHARACTERS} characters and not only blanks")
+        raise errors.InvalidRequest(f"{kind} name must have 1 to {MAX_NAME_CHARACTERS} characters and not only blanks")
 
 
 def _require_free_workspace_name(conn: sqlite3.Connection, name: str) -> None:
@@ -223,7 +223,7 @@ def _require_free_project_name(conn: sqlite3.Connection, workspace_name: str, na
 
 def _checked_key(conn: sqlite3.Connection, key: str, besides: int = 0) -> str:
     if not re.fullmatch(rf"[A-Za-z0-9]{{1,{MAX_KEY_CHARACTERS}}}", key):
-        raise errors.BadRequest(f"project key must be 1 to {MAX_KEY_CHARACTERS} letters and digits, not {key!r}")
+        raise errors.InvalidRequest(f"project key must be 1 to {MAX_KEY_CHARACTERS} letters and digits, not {key!r}")
     if store.key_taken(conn, key, besides):
         raise errors.NameTaken(f"project key {key.upper()} is already in use")
     return key.upper()

@@ -7,7 +7,7 @@ from pdk.determined import errors as domain
 from pdk.determined.api import errors
 from pdk.determined.api.app import HANDLERS, json_of
 from pdk.determined.api.call import Call, Fields, camel_case, snake_case
-from pdk.determined.errors import BadRequest
+from pdk.determined.errors import InvalidRequest
 from pdk.web.routing import Router, routes_of
 
 
@@ -21,9 +21,9 @@ def test_parameters_of_paths_and_queries():
     assert call.enums("states", "STATE_") == ["ACTIVE", "PAUSED"]
     assert (call.page().limit, call.flag("archived"), call.flag("absent"), call.descending()) == (5, False, None, None)
     for bad in ("x", "1.5", "", "9" * 12, "1e3", "0x1"):
-        with pytest.raises(BadRequest):
+        with pytest.raises(InvalidRequest):
             Call({"id": bad}).id("id", int)
-    with pytest.raises(BadRequest):
+    with pytest.raises(InvalidRequest):
         Call({}, {"archived": ["maybe"]}).flag("archived")
 
 
@@ -41,7 +41,7 @@ def test_fields_of_bodies():
         lambda: Fields([1]),
         lambda: Fields({"l": [1]}).texts("l"),
     ):
-        with pytest.raises(BadRequest):
+        with pytest.raises(InvalidRequest):
             act()
 
 
@@ -71,7 +71,7 @@ def test_empty_bodies(body):
     ],
 )
 def test_bodies_that_are_no_json(body):
-    with pytest.raises(BadRequest, match="not JSON"):
+    with pytest.raises(InvalidRequest, match="not JSON"):
         json_of(body)
 
 

@@ -70,7 +70,7 @@ def test_globs(glob, matching):
 @pytest.mark.parametrize("glob", ["../x", "/etc/*", "", "a/../../b", "a\0"])
 def test_globs_that_leave_the_checkpoint(bench, trial, glob):
     uuid = bench.checkpoints.of_trial(trial.id, [], CheckpointOrder(), PageRequest()).items[0].checkpoint.uuid
-    with pytest.raises(errors.BadRequest, match="stay inside"):
+    with pytest.raises(errors.InvalidRequest, match="stay inside"):
         bench.checkpoints.remove_files([uuid], [glob])
 
 
@@ -84,5 +84,5 @@ def test_unknown_checkpoints(bench, trial):
     for uuid in ("nonsense", "../../x", "00000009-0000-4000-8000-000000000000"):
         with pytest.raises(errors.NoSuchThing):
             bench.checkpoints.get(uuid)
-    with pytest.raises(errors.BadRequest):
+    with pytest.raises(errors.InvalidRequest):
         bench.checkpoints.delete([])

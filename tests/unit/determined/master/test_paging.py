@@ -2,7 +2,7 @@
 
 import pytest
 
-from pdk.determined.errors import BadRequest
+from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.paging import PageRequest, paged
 
 
@@ -25,5 +25,5 @@ def test_pages(page, items):
 
 
 def test_beyond_the_end():
-    with pytest.raises(BadRequest):
+    with pytest.raises(InvalidRequest):
         paged(range(5), PageRequest(offset=6))

@@ -24,7 +24,7 @@ def steps(bench, trial_id, group="validation"):
 
 
 def test_a_run_that_has_ended_cannot_report(bench, trial):
-    with pytest.raises(errors.BadRequest, match="invalid run id"):
+    with pytest.raises(errors.InvalidRequest, match="invalid run id"):
         bench.report(trial.id, 100, 0.5, run_id=2)
     with pytest.raises(errors.NoSuchThing):
         bench.report(4711, 100, 0.5, run_id=1)
@@ -35,14 +35,14 @@ def test_reports_of_one_step_are_merged(bench, trial):
     bench.report(trial.id, 100, 0.5, accuracy=0.9)
     (row,) = next(bench.trials.metrics([trial.id], ["validation"]))
     assert row.averages == {"loss": 0.5, "batches": 100, "accuracy": 0.9}
-    with pytest.raises(errors.BadRequest, match="another value"):
+    with pytest.raises(errors.InvalidRequest, match="another value"):
         bench.report(trial.id, 100, 0.4)
     summary = bench.trial(trial.id).summary["validation_metrics"]
     assert (summary["loss"]["count"], summary["accuracy"]["count"]) == (1, 1)
 
 
 def test_reserved_metrics_are_numbers(bench, trial):
-    with pytest.raises(errors.BadRequest, match="'batches' must be a number"):
+    with pytest.raises(errors.InvalidRequest, match="'batches' must be a number"):
         bench.reports.metrics(bench.caller, trial.id, MetricsReport("training", 1, 5, {"batches": "many"}))
 
 
@@ -107,15 +107,15 @@ def test_checkpoints_are_joined_with_metrics_that_come_later(bench, trial):
 @pytest.mark.parametrize("uuid", ["", "../../etc/passwd", "00000001-0000-4000-8000-00000000000/", "A" * 36])
 def test_checkpoint_uuids_are_uuids(bench, trial, uuid):
     report = CheckpointReport(uuid, "", trial.task_id, "COMPLETED", {}, {"steps_completed": 1})
-    with pytest.raises(errors.BadRequest, match="no UUID"):
+    with pytest.raises(errors.InvalidRequest, match="no UUID"):
         bench.reports.checkpoint(bench.caller, report)
 
 
 def test_a_checkpoint_is_reported_once_and_with_its_steps(bench, trial):
     bench.save(trial.id, 100, 1)
-    with pytest.raises(errors.BadRequest, match="reported before"):
+    with pytest.raises(errors.InvalidRequest, match="reported before"):
         bench.save(trial.id, 100, 1)
-    with pytest.raises(errors.BadRequest, match="steps_completed"):
+    with pytest.raises(errors.InvalidRequest, match="steps_completed"):
         bench.save(trial.id, "many", 2)
 
 
@@ -136,7 +136,7 @@ def test_a_task_reports_only_for_its_own_trial(bench, trial):
 
 
 def test_unknown_early_exit_reasons_are_refused(bench, trial):
-    with pytest.raises(errors.BadRequest, match="unhandled early exit reason"):
+    with pytest.raises(errors.InvalidRequest, match="unhandled early exit reason"):
         bench.reports.early_exit(bench.caller, trial.id, "EXITED_REASON_USER_REQUESTED_STOP")
 
 

@@ -76,7 +76,7 @@ def test_users_change_only_themselves(bench, admin):
 
 def test_names(bench, admin):
     for name in ("", "  ", "x" * 81):
-        with pytest.raises(errors.BadRequest):
+        with pytest.raises(errors.InvalidRequest):
             bench.users.create(admin, name, False, "", True)
     with pytest.raises(errors.NameTaken):
         bench.users.create(admin, "Determined", False, "", True)
