@@ -128,19 +128,14 @@ def resource_pool(pool: Pool) -> JSON:
 def get_pool_workspaces(master: Master, call: Call) -> JSON:
     """v1ListWorkspacesBoundToRPResponse: the pool is bound to none, that is, open to all."""
     master.cluster.require_pool(call.path["resourcePoolName"])
-    page = paged([view.workspace.id for view in master.workspaces.list_workspaces()][:0], call.page())
-    return {"workspaceIds": [], "pagination": encode.listed("", page, lambda item: {})["pagination"]}
+    return encode.listed("workspaceIds", paged([], call.page()), str)
 
 
 @route("GET", "/api/v1/workspaces/{workspaceId}/available-resource-pools", about="the one resource pool")
 def get_workspace_pools(master: Master, call: Call) -> JSON:
     """v1ListRPsBoundToWorkspaceResponse: the pool is open to every workspace."""
     master.workspaces.get_workspace(call.id("workspaceId", WorkspaceId))
-    page = paged([master.cluster.pool().name], call.page())
-    return {
-        "resourcePools": list(page.items),
-        "pagination": encode.listed("", page, lambda item: {})["pagination"],
-    }
+    return encode.listed("resourcePools", paged([master.cluster.pool().name], call.page()), str)
 
 
 @route("GET", "/api/v1/tasks", about="trials that run or wait")

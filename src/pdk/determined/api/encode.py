@@ -27,16 +27,18 @@ NO_STATE = "WORKSPACE_STATE_UNSPECIFIED"
 MAX_REASON_CHARACTERS = 300
 
 
-def listed(name: str, page: Paged[T], encode: Callable[[T], JSON]) -> JSON:
+def listed(name: str, page: Paged[T], encode: Callable[[T], object]) -> JSON:
     """Return a page as `{name: [...], pagination: {...}}`."""
-    pagination = {
-        "offset": page.page.offset,
-        "limit": page.page.limit,
-        "startIndex": page.start,
-        "endIndex": page.end,
-        "total": page.total,
+    return {
+        name: [encode(item) for item in page.items],
+        "pagination": {
+            "offset": page.page.offset,
+            "limit": page.page.limit,
+            "startIndex": page.start,
+            "endIndex": page.end,
+            "total": page.total,
+        },
     }
-    return {name: [encode(item) for item in page.items], "pagination": pagination}
 
 
 def user(record: User) -> JSON:

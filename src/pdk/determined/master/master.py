@@ -3,9 +3,6 @@
 Built by the composition root and handed to `pdk.determined.api.server.DeterminedServer`; the API calls the engines.
 """
 
-from pathlib import Path
-from typing import IO
-
 from pdk.base.locks import AlreadyLocked, lock_file
 from pdk.determined.errors import DataFolderInUse
 from pdk.determined.master.checkpoints import Checkpoints
@@ -37,7 +34,10 @@ class Master:
         """Open the data folder and bring it up to date; nothing runs before `start`. Raises DataFolderInUse."""
         self.settings = settings
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = locked(settings.data_dir / "lock")
+        try:
+            self._lock = lock_file(settings.data_dir / "lock")
+        except AlreadyLocked as error:
+            raise DataFolderInUse(f"another master is running over {settings.data_dir}: stop it first") from error
         self._db = open_database(settings.data_dir / "determined.db")
         self.signals = Signals()
         self.own_log = MasterLog()
@@ -50,21 +50,15 @@ class Master:
         self.workspaces.set_up()
         self.cluster = Cluster(self._db, settings)
         self.logs = TaskLogs(self._db, self.signals)
-        self.experiments = Experiments(self._db, self.signals, transitions, definitions, self._defaults())
+        defaults = Defaults(str(settings.checkpoint_folder), settings.resource_pool)
+        self.experiments = Experiments(self._db, self.signals, transitions, definitions, defaults)
         self.trials = Trials(self._db, transitions)
-        self.reports = Reports(self._db, self.signals, transitions)
+        self.reports = Reports(self._db, self.signals)
         self.checkpoints = Checkpoints(self._db, self.signals)
         self.models = Models(self._db)
         self._chores = Chores(self._db, self.signals, definitions)
         self._loop = TrialLoop(
             self._db, settings, self.signals, transitions, self.logs, definitions, launcher or SubprocessLauncher()
-        )
-
-    def _defaults(self) -> Defaults:
-        return Defaults(
-            checkpoint_host_path=str(self.settings.checkpoint_folder),
-            resource_pool=self.settings.resource_pool,
-            slots=self.settings.slots,
         )
 
     def start(self, master_url: str) -> None:
@@ -86,11 +80,3 @@ class Master:
         self.own_log.detach()
         self._db.close()
         self._lock.close()
-
-
-def locked(path: Path) -> IO[bytes]:
-    """Lock a file until it is closed or the process ends, however it ends; raises DataFolderInUse."""
-    try:
-        return lock_file(path)
-    except AlreadyLocked as error:
-        raise DataFolderInUse(f"another master is running over {path.parent}: stop it first") from error

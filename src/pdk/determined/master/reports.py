@@ -19,7 +19,6 @@ from pdk.determined import errors
 from pdk.determined.master import summaries
 from pdk.determined.master.config.experiment import storage_folder
 from pdk.determined.master.signals import Signals
-from pdk.determined.master.transitions import Transitions
 from pdk.determined.master.users import Caller
 from pdk.determined.store import checkpoints, experiments, metrics, trials
 from pdk.determined.store.records import (
@@ -67,10 +66,9 @@ class CheckpointReport:
 class Reports:
     """Takes in what trials report."""
 
-    def __init__(self, db: Database, signals: Signals, transitions: Transitions) -> None:
+    def __init__(self, db: Database, signals: Signals) -> None:
         self._db = db
         self._signals = signals
-        self._transitions = transitions
 
     def metrics(self, caller: Caller, trial_id: TrialId, report: MetricsReport) -> None:
         """Store a report; raises NoSuchThing, InvalidRequest (stale run, conflicting values), NotAllowed."""
@@ -198,9 +196,10 @@ class Reports:
         return True if allocation.preempt_reason is not None or allocation.ended_at is not None else None
 
     def acknowledge_preemption(self, caller: Caller, allocation_id: AllocationId) -> None:
-        """Record that the task exits because it was asked to."""
+        """Record that the task exits because it was asked to: its exit is no completion."""
         self.allocation(caller, allocation_id)
-        self._transitions.acknowledge_preemption(allocation_id)
+        with self._db.transaction() as conn:
+            update(conn, "allocations", ("id", allocation_id), {"preempt_acked": True})
 
 
 def finite(value: Any) -> float | None:

@@ -176,11 +176,6 @@ class Transitions:
                 update(conn, "allocations", ("id", allocation.id), {"kill_reason": reason})
                 self._log(conn, allocation, f"forcibly killing allocation's remaining resources (reason: {reason})")
 
-    def acknowledge_preemption(self, allocation_id: AllocationId) -> None:
-        """Record that the harness will exit because it was asked to: its exit is no completion."""
-        with self._db.transaction() as conn:
-            update(conn, "allocations", ("id", allocation_id), {"preempt_acked": True})
-
     def close_allocation(self, allocation_id: AllocationId, exit_: Exit) -> None:
         """Take back the slot and decide what becomes of the trial; a second call does nothing."""
         with self._db.transaction() as conn:

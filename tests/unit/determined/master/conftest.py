@@ -79,7 +79,7 @@ def bench(tmp_path):
     users.set_up()
     workspaces.set_up()
     definitions = ModelDefinitions(tmp_path / "definitions")
-    defaults = Defaults(str(tmp_path / "checkpoints"), "default", 4)
+    defaults = Defaults(str(tmp_path / "checkpoints"), "default")
     yield Bench(
         db=db,
         folder=tmp_path,
@@ -90,7 +90,7 @@ def bench(tmp_path):
         workspaces=workspaces,
         experiments=Experiments(db, signals, transitions, definitions, defaults),
         trials=Trials(db, transitions),
-        reports=Reports(db, signals, transitions),
+        reports=Reports(db, signals),
         checkpoints=Checkpoints(db, signals),
         models=Models(db),
         caller=Caller(users.get_named("determined")),

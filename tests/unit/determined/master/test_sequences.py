@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pdk.determined import errors
 from pdk.determined.master.config.experiment import Defaults
 from pdk.determined.master.experiments import Experiments, Submission
+from pdk.determined.master.reports import Reports
 from pdk.determined.master.signals import Signals
 from pdk.determined.master.transitions import Exit, Transitions
 from pdk.determined.master.users import Caller, Users
@@ -41,11 +42,12 @@ class LifeCycle(RuleBasedStateMachine):
         self.db = open_database(self.folder / "determined.db")
         signals = Signals()
         self.transitions = Transitions(self.db, signals)
+        self.reports = Reports(self.db, signals)
         users = Users(self.db)
         users.set_up()
         Workspaces(self.db).set_up()
         definitions = ModelDefinitions(self.folder / "definitions")
-        defaults = Defaults(str(self.folder / "checkpoints"), "default", SLOTS)
+        defaults = Defaults(str(self.folder / "checkpoints"), "default")
         self.experiments = Experiments(self.db, signals, self.transitions, definitions, defaults)
         self.caller = Caller(users.get_named("determined"))
         self.ids = []
@@ -101,7 +103,7 @@ class LifeCycle(RuleBasedStateMachine):
         held = self.open_allocations()
         allocation = held[pick % len(held)]
         if how == "preempted":
-            self.transitions.acknowledge_preemption(allocation.id)
+            self.reports.acknowledge_preemption(self.caller, allocation.id)
         if how == "killed":
             self.transitions.note_kill(allocation, "test")
         outcome = {"done": Exit(0), "failed": Exit(1), "preempted": Exit(0), "killed": Exit(-9)}

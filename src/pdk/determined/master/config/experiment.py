@@ -58,7 +58,6 @@ class Defaults:
 
     checkpoint_host_path: str
     resource_pool: str
-    slots: int
 
 
 class SearcherName(StrEnum):

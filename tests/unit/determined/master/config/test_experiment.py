@@ -6,7 +6,7 @@ import yaml
 from pdk.determined.errors import InvalidConfig
 from pdk.determined.master.config.experiment import Defaults, fill, is_legacy, storage_folder
 
-DEFAULTS = Defaults("/data/checkpoints", "default", 2)
+DEFAULTS = Defaults("/data/checkpoints", "default")
 MINIMAL = {
     "entrypoint": "model_def:MyTrial",
     "searcher": {"name": "single", "metric": "loss", "max_length": {"batches": 1000}},
