@@ -8,6 +8,7 @@ import pytest
 import requests
 from determined.experimental import Determined
 
+from pdk.base.errors import Unavailable
 from pdk.determined.api.server import DeterminedServer
 from pdk.determined.errors import DataFolderInUse
 from pdk.determined.master.master import Master
@@ -44,7 +45,7 @@ def test_ports_and_a_port_that_is_taken(server, tmp_path):
     with pytest.raises(DataFolderInUse, match="another master is running"):
         Master(MasterSettings(tmp_path / "master", "test-other/"))
     other = DeterminedServer(Master(MasterSettings(tmp_path / "other", "test-other/")), port=server.port)
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(Unavailable, match="in use"):
         other.start()
 
 

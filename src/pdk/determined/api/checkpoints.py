@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call, Fields, camel_case
@@ -17,10 +17,8 @@ from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.files import checkpoint_files
-from pdk.determined.store.records import CheckpointUuid, ExperimentId
+from pdk.determined.store.records import JSON, CheckpointUuid, ExperimentId
 from pdk.web.routing import Kind, route
-
-JSON = dict[str, Any]
 
 CHUNK = 64 * 1024
 

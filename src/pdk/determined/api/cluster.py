@@ -1,7 +1,6 @@
 """Routes of the cluster: agents and slots, resource pools, tasks, the master's configuration."""
 
 import base64
-from typing import Any
 
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call
@@ -10,11 +9,9 @@ from pdk.determined.master.cluster import Agent, Pool
 from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
 from pdk.determined.master.settings import AGENT_ID, VERSION
-from pdk.determined.store.records import Allocation, TaskId, Trial, WorkspaceId
+from pdk.determined.store.records import JSON, Allocation, TaskId, Trial, WorkspaceId
 from pdk.determined.store.states import LifeState
 from pdk.web.routing import route
-
-JSON = dict[str, Any]
 
 CPU = "TYPE_CPU"
 

@@ -16,11 +16,10 @@ from pdk.determined.master.trials import TrialDetail, Workload, kind_of
 from pdk.determined.store.checkpoints import CheckpointView
 from pdk.determined.store.experiments import ExperimentView
 from pdk.determined.store.models import ModelView
-from pdk.determined.store.records import Allocation, Checkpoint, LogLine, Metrics, Model, ModelVersion, User
+from pdk.determined.store.records import JSON, Allocation, Checkpoint, LogLine, Metrics, Model, ModelVersion, User
 from pdk.determined.store.states import AllocationState, LifeState, MetricGroup, WorkloadKind
 from pdk.determined.store.workspaces import ProjectView, WorkspaceView
 
-JSON = dict[str, Any]
 T = TypeVar("T")
 
 NO_STATE = "WORKSPACE_STATE_UNSPECIFIED"

@@ -11,11 +11,9 @@ from pdk.determined.master.context import ContextFile
 from pdk.determined.master.experiments import ExperimentPatch, Submission
 from pdk.determined.master.master import Master
 from pdk.determined.store.experiments import ExperimentFilter
-from pdk.determined.store.records import ExperimentId, ProjectId
+from pdk.determined.store.records import JSON, ExperimentId, ProjectId
 from pdk.determined.store.states import LifeState
 from pdk.web.routing import MEGABYTE, route
-
-JSON = dict[str, Any]
 
 # The client refuses context directories above about 95 MB; base64 and JSON add a third.
 MAX_CONTEXT_BODY = 140 * MEGABYTE

@@ -1,17 +1,13 @@
 """Routes of what the harness inside a trial reports and waits for."""
 
-from typing import Any
-
 from pdk.determined.api.call import Call, Fields
 from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.reports import CheckpointReport, MetricsReport
-from pdk.determined.store.records import AllocationId, CheckpointUuid, TaskId, TrialId
+from pdk.determined.store.records import JSON, AllocationId, CheckpointUuid, TaskId, TrialId
 from pdk.determined.store.states import MetricGroup
 from pdk.web.routing import Kind, route
-
-JSON = dict[str, Any]
 
 MAX_POLL_SECONDS = 120
 ONE_SLOT = "accepted and without effect: every trial has one slot on one machine"

@@ -1,7 +1,5 @@
 """Routes of who is who: the master, logins, users."""
 
-from typing import Any
-
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call
 from pdk.determined.errors import InvalidRequest
@@ -9,10 +7,8 @@ from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
 from pdk.determined.master.settings import VERSION
 from pdk.determined.master.users import UserPatch, client_hash, matching
-from pdk.determined.store.records import UserId
+from pdk.determined.store.records import JSON, UserId
 from pdk.web.routing import route
-
-JSON = dict[str, Any]
 
 
 @route("GET", "/info", about="version and ids", public=True)

@@ -1,7 +1,6 @@
 """Routes of task logs: read, followed while the trial runs, and sent by tasks."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 from pdk.base.clock import from_rfc3339, rfc3339_now, to_rfc3339
 from pdk.determined.api import encode
@@ -14,11 +13,9 @@ from pdk.determined.master.master_log import MasterLogEntry
 from pdk.determined.master.paging import PageRequest
 from pdk.determined.master.settings import AGENT_ID
 from pdk.determined.store.logs import TaskLogFilter
-from pdk.determined.store.records import AllocationId, LogLine, TaskId, TrialId
+from pdk.determined.store.records import JSON, AllocationId, LogLine, TaskId, TrialId
 from pdk.determined.store.states import LogLevel
 from pdk.web.routing import Kind, route
-
-JSON = dict[str, Any]
 
 BATCH_LINES = 500
 MAX_POSTED_LINES = 10_000

@@ -7,10 +7,8 @@ from pdk.determined.api.call import Call, Fields
 from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.models import ModelFields, ModelFilter, VersionFields
-from pdk.determined.store.records import CheckpointUuid, ModelId, WorkspaceId
+from pdk.determined.store.records import JSON, CheckpointUuid, ModelId, WorkspaceId
 from pdk.web.routing import route
-
-JSON = dict[str, Any]
 
 
 @route("GET", "/api/v1/models", about="list, filter, sort, page")

@@ -1,7 +1,6 @@
 """Routes of trials."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 from pdk.determined.api import encode
 from pdk.determined.api.call import Call
@@ -9,11 +8,9 @@ from pdk.determined.api.experiments import checkpoint_order
 from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
-from pdk.determined.store.records import TrialId
+from pdk.determined.store.records import JSON, TrialId
 from pdk.determined.store.states import MetricGroup, WorkloadKind
 from pdk.web.routing import Kind, route
-
-JSON = dict[str, Any]
 
 WORKLOAD_FILTERS = {
     "UNSPECIFIED": (),

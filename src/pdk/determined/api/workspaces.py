@@ -9,11 +9,9 @@ from pdk.determined.errors import CallNotServed, InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
 from pdk.determined.master.workspaces import ProjectPatch, named, projects_named
-from pdk.determined.store.records import ProjectId, WorkspaceId
+from pdk.determined.store.records import JSON, ProjectId, WorkspaceId
 from pdk.determined.store.workspaces import ProjectView, WorkspaceView
 from pdk.web.routing import route
-
-JSON = dict[str, Any]
 
 WORKSPACE_SORT: dict[str, Callable[[WorkspaceView], Any]] = {
     "UNSPECIFIED": lambda view: 0,

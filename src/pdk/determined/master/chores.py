@@ -6,7 +6,6 @@ decided the deletion; files go afterwards, and the row says so last. A crash in 
 
 import json
 import shutil
-import sqlite3
 from pathlib import Path
 
 from pdk.db.database import Database
@@ -17,7 +16,7 @@ from pdk.determined.master.retention import ALL_FILES
 from pdk.determined.master.signals import Signals
 from pdk.determined.store import checkpoints, experiments
 from pdk.determined.store.files import ModelDefinitions, checkpoint_files, remove_checkpoint_files
-from pdk.determined.store.records import Checkpoint, CheckpointUuid, Experiment, ExperimentId
+from pdk.determined.store.records import CheckpointUuid, Experiment, ExperimentId
 from pdk.determined.store.states import LifeState
 from pdk.reconcile.loop import Reconciler
 
@@ -64,19 +63,15 @@ class Chores:
         if checkpoint is None or checkpoint.removal is None:
             return
         folder = Path(checkpoint.folder) / checkpoint.uuid
+        changes: dict[str, object] = {"removal": None}
         if checkpoint.removal == ALL_FILES:
             remove_checkpoint_files(folder)
         else:
             remove_checkpoint_files(folder, json.loads(checkpoint.removal))
-        with self._db.transaction() as conn:
-            self._note_removed(conn, checkpoint, folder)
-
-    def _note_removed(self, conn: sqlite3.Connection, checkpoint: Checkpoint, folder: Path) -> None:
-        changes: dict[str, object] = {"removal": None}
-        if checkpoint.removal != ALL_FILES:
             left = {name: path.stat().st_size if path.is_file() else 0 for name, path in checkpoint_files(folder)}
             changes.update({"resources": left, "size": sum(left.values())})
-        update(conn, "checkpoints", ("uuid", checkpoint.uuid), changes)
+        with self._db.transaction() as conn:
+            update(conn, "checkpoints", ("uuid", checkpoint.uuid), changes)
 
     def _delete_experiment(self, experiment_id: ExperimentId) -> None:
         with self._db.read() as conn:

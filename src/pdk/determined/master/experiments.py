@@ -173,7 +173,7 @@ class Experiments:
         return errors.found(best, f"no validation metrics for experiment {experiment_id} yet")
 
     def patch(self, experiment_id: ExperimentId, patch: ExperimentPatch) -> ExperimentView:
-        """Change name, description, notes, labels, or parts of the configuration; raises NoSuchThing, InvalidRequest."""
+        """Change name, description, notes, labels, or parts of the config; raises NoSuchThing, InvalidRequest."""
         if patch.name is not None and not 1 <= len(patch.name.strip()) <= MAX_NAME_CHARACTERS:
             raise errors.InvalidRequest(f"experiment name must have 1 to {MAX_NAME_CHARACTERS} characters")
         with self._db.transaction() as conn:

@@ -220,11 +220,6 @@ def harness_config(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def rank_of(experiment: Experiment) -> int | None:
-    """Return the rank the original's launch layer would put before each line: 0 for a trial class."""
-    return 0 if is_legacy(experiment.config["entrypoint"]) else None
-
-
 def _mounts(launch: TrialLaunch, root: Path, isolated: bool) -> list[Mount]:
     own = launch.experiment.config["bind_mounts"]
     if not isolated:

@@ -135,7 +135,7 @@ class TaskLogs:
 
 
 class TaskOutput:
-    """Turns what a trial's process writes into log lines: `limit` bytes, then a line that says that no more are kept."""
+    """Turns what a trial's process writes into log lines: `limit` bytes, then a line that says that no more is kept."""
 
     def __init__(self, logs: TaskLogs, allocation: Allocation, rank: int | None, limit: int) -> None:
         self._logs = logs

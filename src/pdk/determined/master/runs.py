@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from pdk.base.clock import from_rfc3339, now
 from pdk.db.database import Database
-from pdk.determined.master.launch import CannotLaunch, RunFolders, TrialLaunch, rank_of
+from pdk.determined.master.config.experiment import is_legacy
+from pdk.determined.master.launch import CannotLaunch, RunFolders, TrialLaunch
 from pdk.determined.master.logs import TaskLogs, TaskOutput
 from pdk.determined.master.settings import MasterSettings
 from pdk.determined.master.signals import Signals
@@ -158,7 +159,9 @@ class TrialLoop:
     def _launch(self, trial: Trial, allocation: Allocation, tokens: Tokens) -> Run:
         assert self._folders is not None, "the trial loop was not started"
         launch = self._gather(trial, allocation, tokens)
-        output = TaskOutput(self._logs, allocation, rank_of(launch.experiment), self._settings.max_trial_log_bytes)
+        # The original's launch layer puts the rank before each line of a trial class.
+        rank = 0 if is_legacy(launch.experiment.config["entrypoint"]) else None
+        output = TaskOutput(self._logs, allocation, rank, self._settings.max_trial_log_bytes)
         spec = self._folders.prepare(launch, self._namespaces())
         child = self._launcher.start(spec, output.write)
         return Run(allocation, child, lambda: self._loop.enqueue(str(trial.id)))

@@ -117,7 +117,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Allocation:
-    """A trial's hold on one slot, open while `ended_at` is None; `resumed_at`: steps of the checkpoint it starts from."""
+    """A trial's hold on one slot, open while `ended_at` is None; `resumed_at`: the steps it started from."""
 
     id: AllocationId
     trial_id: TrialId

@@ -45,11 +45,11 @@ from pdk.determined.master.config.fields import (
     wrong,
 )
 from pdk.determined.master.config.hyperparameters import Hyperparameters, missing_counts
+from pdk.determined.store.records import JSON
 
 LEGACY_ENTRYPOINT = re.compile(r"^[\w.]+:\w+$")
 UNITS = ("batches", "epochs", "records")
 DEVICES = ("cpu", "cuda", "rocm")
-JSON = dict[str, Any]
 
 
 @dataclass(frozen=True)
