@@ -107,9 +107,9 @@ def check_store(root):
     engine.collect_garbage()
     used = set()
     for info in engine.list_commit():
-        for file in engine.walk_file(info.commit, "/"):
+        for file in engine.files(info.commit).walk("/"):
             if not file.path.endswith("/"):
-                assert sum(map(len, engine.read_file(info.commit, file.path))) == file.size_bytes
+                assert sum(map(len, engine.files(info.commit).read(file.path))) == file.size_bytes
                 entry, _ = storage.trees.find(engine.files(info.commit).tree, file.path)
                 for part in entry.parts:
                     used |= {chunk.digest for chunk, _ in storage.contents.list_chunks(part.content)}

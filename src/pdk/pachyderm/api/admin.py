@@ -8,8 +8,9 @@ from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import admin, version
 
 from pdk.base.errors import Unimplemented
+from pdk.pachyderm.api import health
 from pdk.pachyderm.api.server import Call, rpc
-from pdk.pachyderm.api.wire import HEALTH, Wire
+from pdk.pachyderm.api.wire import Wire
 
 # The Pachyderm release whose protocol this is.
 VERSION = (2, 12, 2)
@@ -42,8 +43,7 @@ class AdminService:
         """Raise what clients take for "no auth here"."""
         raise Unimplemented(AUTH_OFF)
 
-    @rpc("Check", f"{HEALTH}.Health")
-    def check_health(self, request: object, call: Call) -> object:
+    @rpc("Check", "grpc.health.v1.Health")
+    def check_health(self, request: health.HealthCheckRequest, call: Call) -> health.HealthCheckResponse:
         """Answer that we serve."""
-        response = self._wire.health.HealthCheckResponse
-        return response(status=response.SERVING)
+        return self._wire[health.HealthCheckResponse](status=health.ServingStatus.SERVING)

@@ -62,11 +62,11 @@ class PpsService:
         self._create(json.dumps(as_json(request)))
 
     def _create(self, user_json: str, update: bool = False, reprocess: bool = False, dry_run: bool = False) -> str:
-        canonical = canonicalise(decode(user_json), self._wire.pps.CreatePipelineRequest.DESCRIPTOR)
+        canonical = canonicalise(decode(user_json), self._wire.descriptor(pps.CreatePipelineRequest))
         return self._spec_json(self._pps.pipelines.create_pipeline(user_json, canonical, update, reprocess, dry_run))
 
     def _spec_json(self, effective: Json) -> str:
-        return json.dumps(render(effective, self._wire.pps.CreatePipelineRequest.DESCRIPTOR))
+        return json.dumps(render(effective, self._wire.descriptor(pps.CreatePipelineRequest)))
 
     @rpc("CreatePipelineV2")
     def create_pipeline_v2(self, request: pps.CreatePipelineV2Request, call: Call) -> pps.CreatePipelineV2Response:
@@ -242,7 +242,7 @@ class PpsService:
             yield self._datum_info(info)
 
     def _preview(self, message: pps.Input) -> list[DatumInfo]:
-        tree = canonicalise(as_json(message), self._wire.pps.Input.DESCRIPTOR, "input")
+        tree = canonicalise(as_json(message), self._wire.descriptor(pps.Input), "input")
         datums = self._pps.preview_datums(tree, DEFAULT_PROJECT)
         return [
             DatumInfo(job=None, datum=datum, state=DatumState.UNKNOWN, data=file_infos(datum.inputs))

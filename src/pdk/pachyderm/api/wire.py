@@ -14,13 +14,14 @@ betterproto (presence, oneofs, times, wrappers, a field named `from`) only the f
 """
 
 import dataclasses
-import importlib
+import sys
 import typing
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import betterproto
+from betterproto.lib.google.protobuf import Empty
 from google.protobuf import (
     any_pb2,
     descriptor_pb2,
@@ -33,27 +34,33 @@ from google.protobuf import (
     timestamp_pb2,
     wrappers_pb2,
 )
-from google.protobuf.internal import enum_type_wrapper
+from pachyderm_sdk.api import admin, auth, metadata, pfs, pps, taskapi, transaction, version
 
-# SDK module -> protobuf package, each after those it uses.
+from pdk.pachyderm.api import health
+
+# Module -> protobuf package, each after those it uses.
 PACKAGES = {
-    "taskapi": "taskapi",
-    "auth": "auth_v2",
-    "pfs": "pfs_v2",
-    "pps": "pps_v2",
-    "version": "versionpb_v2",
-    "admin": "admin_v2",
-    "transaction": "transaction_v2",
-    "metadata": "metadata",
+    taskapi: "taskapi",
+    auth: "auth_v2",
+    pfs: "pfs_v2",
+    pps: "pps_v2",
+    version: "versionpb_v2",
+    admin: "admin_v2",
+    transaction: "transaction_v2",
+    metadata: "metadata",
+    health: "grpc.health.v1",
 }
-
-HEALTH = "grpc.health.v1"
 
 # Fields of the messages read from JSON whose name betterproto changed beyond a trailing underscore.
 _ORIGINAL_NAMES = {("pps_v2.Egress", "url"): "URL"}
 
 # Methods whose request is neither `<Method>Request` nor Empty.
-_REQUESTS = {"GetFileTAR": "GetFileRequest", "CreateFileSet": "ModifyFileRequest"}
+_REQUESTS = {
+    "GetFileTAR": "GetFileRequest",
+    "CreateFileSet": "ModifyFileRequest",
+    "Check": "HealthCheckRequest",
+    "Watch": "HealthCheckRequest",
+}
 
 _WELL_KNOWN = (any_pb2, duration_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2)
 _WRAPPERS = {
@@ -77,89 +84,44 @@ class Rpc:
     response_streams: bool
 
 
-class Namespace:
-    """The messages and enums of one protobuf package, by name."""
-
-    def __init__(self, pool: descriptor_pool.DescriptorPool, package: str) -> None:
-        self._pool = pool
-        self._package = package
-
-    def __getattr__(self, name: str) -> Any:
-        full_name = f"{self._package}.{name}"
-        try:
-            value = message_factory.GetMessageClass(self._pool.FindMessageTypeByName(full_name))
-        except KeyError:
-            try:
-                value = enum_type_wrapper.EnumTypeWrapper(
-                    self._pool.FindEnumTypeByName(f"{self._package}.{_enum_path(name)}")
-                )
-            except KeyError:
-                raise AttributeError(f"the protocol has no {full_name}") from None
-        setattr(self, name, value)
-        return value
-
-
 class Wire:
-    """All messages (`wire[pfs.CommitInfo]` or `wire.pfs.CommitInfo`) and methods (`wire.rpcs`) of the protocol."""
+    """All messages (`wire[pfs.CommitInfo]`) and methods (`wire.rpcs`) of the protocol."""
 
     def __init__(self) -> None:
         """Derive everything; takes some tens of milliseconds beside the import of the SDK."""
-        self._modules = {name: importlib.import_module(f"pachyderm_sdk.api.{name}") for name in PACKAGES}
         self.pool = descriptor_pool.DescriptorPool()
         for well_known in _WELL_KNOWN:
             self.pool.AddSerializedFile(well_known.DESCRIPTOR.serialized_pb)
-        for name, module in self._modules.items():
-            self.pool.AddSerializedFile(_FileBuilder(module, PACKAGES[name]).build().SerializeToString())
-        self.pool.AddSerializedFile(_health_file().SerializeToString())
-        self.health = Namespace(self.pool, HEALTH)
-        self.google = Namespace(self.pool, "google.protobuf")
-        self.pfs, self.pps, self.auth, self.admin, self.version, self.transaction, self.metadata = (
-            Namespace(self.pool, PACKAGES[name])
-            for name in ("pfs", "pps", "auth", "admin", "version", "transaction", "metadata")
-        )
+        for module, package in PACKAGES.items():
+            self.pool.AddSerializedFile(_FileBuilder(module, package).build().SerializeToString())
         self._twins: dict[type, Any] = {}
-        self.rpcs = {(rpc.service, rpc.method): rpc for rpc in (*self._list_rpcs(), *self._health_rpcs())}
+        self.rpcs = {(rpc.service, rpc.method): rpc for rpc in self._list_rpcs()}
 
     def __getitem__(self, cls: type[M]) -> type[M]:
         """Return the protobuf class for a message class of the SDK (or of betterproto's google.protobuf)."""
         twin = self._twins.get(cls)
         if twin is None:
-            twin = self._twins[cls] = message_factory.GetMessageClass(self.pool.FindMessageTypeByName(_full_name(cls)))
+            twin = self._twins[cls] = message_factory.GetMessageClass(self.descriptor(cls))
         return typing.cast("type[M]", twin)
 
+    def descriptor(self, cls: type) -> Any:
+        """Return what protobuf knows of such a class: its fields."""
+        return self.pool.FindMessageTypeByName(_full_name(cls))
+
     def _list_rpcs(self) -> Iterator[Rpc]:
-        for name, module in self._modules.items():
+        for module in PACKAGES:
             stub = getattr(module, "ApiStub", None)
             if stub is not None:
                 recorder = _Recorder()
                 stub(recorder)
                 for path, kind, response in recorder.methods:
-                    yield self._rpc(Namespace(self.pool, PACKAGES[name]), path, kind, response)
+                    yield self._rpc(module, path, kind, response)
 
-    def _health_rpcs(self) -> Iterator[Rpc]:
-        request, response = self.health.HealthCheckRequest, self.health.HealthCheckResponse
-        yield Rpc(f"{HEALTH}.Health", "Check", request, response, False, False)
-        yield Rpc(f"{HEALTH}.Health", "Watch", request, response, False, True)
-
-    def _rpc(self, namespace: Namespace, path: str, kind: str, response: type) -> Rpc:
+    def _rpc(self, module: ModuleType, path: str, kind: str, response: type) -> Rpc:
         _, service, method = path.split("/")
-        request = getattr(namespace, _REQUESTS.get(method, f"{method}Request"), self.google.Empty)
+        request = getattr(module, _REQUESTS.get(method, f"{method}Request"), Empty)
         requests, _, responses = kind.partition("_")
-        return Rpc(service, method, request, self[response], requests == "stream", responses == "stream")
-
-
-def _health_file() -> descriptor_pb2.FileDescriptorProto:
-    """Describe the messages of the standard health service, which no SDK module holds."""
-    file = descriptor_pb2.FileDescriptorProto(name="health.proto", package=HEALTH, syntax="proto3")
-    request = file.message_type.add(name="HealthCheckRequest")
-    request.field.add(name="service", number=1, type=Field.TYPE_STRING, label=Field.LABEL_OPTIONAL)
-    response = file.message_type.add(name="HealthCheckResponse")
-    names = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
-    values = [descriptor_pb2.EnumValueDescriptorProto(name=name, number=number) for number, name in enumerate(names)]
-    response.enum_type.add(name="ServingStatus", value=values)
-    type_name = f".{HEALTH}.HealthCheckResponse.ServingStatus"
-    response.field.add(name="status", number=1, type=Field.TYPE_ENUM, type_name=type_name, label=Field.LABEL_OPTIONAL)
-    return file
+        return Rpc(service, method, self[request], self[response], requests == "stream", responses == "stream")
 
 
 class _Recorder:
@@ -184,11 +146,10 @@ def _enum_path(name: str) -> str:
 
 
 def _full_name(cls: type) -> str:
-    module = cls.__module__
-    if module.startswith("betterproto.lib."):
+    if cls.__module__.startswith("betterproto.lib."):
         return f"google.protobuf.{cls.__name__}"
     name = _enum_path(cls.__name__) if issubclass(cls, betterproto.Enum) else cls.__name__
-    return f"{PACKAGES[module.removeprefix('pachyderm_sdk.api.').partition('.')[0]]}.{name}"
+    return f"{PACKAGES[sys.modules[cls.__module__]]}.{name}"
 
 
 class _FileBuilder:
@@ -270,12 +231,10 @@ class _FileBuilder:
 
     def _refer(self, target: Any, full_name: str) -> None:
         target.type_name = f".{full_name}"
-        package = full_name.partition(".")[0]
-        if package != "google":
-            self._uses.add(f"{package}.proto")
-            return
-        name = full_name.rpartition(".")[2]
-        self._uses.add(next(f.DESCRIPTOR.name for f in _WELL_KNOWN if name in f.DESCRIPTOR.message_types_by_name))
+        files = [f"{package}.proto" for package in PACKAGES.values() if full_name.startswith(f"{package}.")]
+        name = full_name.removeprefix("google.protobuf.")
+        files += [f.DESCRIPTOR.name for f in _WELL_KNOWN if name in f.DESCRIPTOR.message_types_by_name]
+        self._uses.update(files)
 
     def _name_of(self, annotation: Any) -> str:
         if isinstance(annotation, typing.ForwardRef):

@@ -1,13 +1,14 @@
 import json
 
 import pytest
+from pachyderm_sdk.api import pps
 
 from pdk.pachyderm.api import spec_json
 from pdk.pachyderm.api.spec_json import SCALARS, decode
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pps.errors import InvalidSpec
 
-REQUEST = Wire().pps.CreatePipelineRequest.DESCRIPTOR
+REQUEST = Wire().descriptor(pps.CreatePipelineRequest)
 
 
 def canonicalise(spec):

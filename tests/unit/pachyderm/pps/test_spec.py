@@ -1,4 +1,5 @@
 import pytest
+from pachyderm_sdk.api import pps
 
 from pdk.base.errors import InvalidArgument, Unimplemented
 from pdk.pachyderm.api.spec_json import canonicalise, render
@@ -7,7 +8,7 @@ from pdk.pachyderm.pps.errors import InvalidSpec
 from pdk.pachyderm.pps.spec import parse_request
 from pdk.pachyderm.pps.types import Pipeline, SecretMount
 
-REQUEST = Wire().pps.CreatePipelineRequest.DESCRIPTOR
+REQUEST = Wire().descriptor(pps.CreatePipelineRequest)
 MINIMAL = {"pipeline": {"name": "p"}, "input": {"pfs": {"repo": "data", "glob": "/"}}, "transform": {"cmd": ["true"]}}
 
 
