@@ -23,6 +23,7 @@ code. Texts mirror k8s.io/apimachinery pkg/api/errors.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pdk.base.errors import (
     AlreadyExists,
@@ -34,6 +35,28 @@ from pdk.base.errors import (
     Unavailable,
     Unimplemented,
 )
+
+
+class Reason(StrEnum):
+    """Kubernetes' machine-readable reasons (metav1.StatusReason)."""
+
+    UNKNOWN = "Unknown"
+    ALREADY_EXISTS = "AlreadyExists"
+    BAD_REQUEST = "BadRequest"
+    CONFLICT = "Conflict"
+    EXPIRED = "Expired"
+    FORBIDDEN = "Forbidden"
+    INTERNAL_ERROR = "InternalError"
+    INVALID = "Invalid"
+    METHOD_NOT_ALLOWED = "MethodNotAllowed"
+    NOT_ACCEPTABLE = "NotAcceptable"
+    NOT_FOUND = "NotFound"
+    NOT_IMPLEMENTED = "NotImplemented"
+    REQUEST_ENTITY_TOO_LARGE = "RequestEntityTooLarge"
+    SERVICE_UNAVAILABLE = "ServiceUnavailable"
+    TOO_MANY_REQUESTS = "TooManyRequests"
+    UNAUTHORIZED = "Unauthorized"
+    UNSUPPORTED_MEDIA_TYPE = "UnsupportedMediaType"
 
 
 @dataclass(frozen=True)
@@ -59,7 +82,7 @@ class Details:
 class ObjectError(PdkError):
     """Base of the errors here: a Kubernetes `reason` and the `details` of a Status."""
 
-    reason = "Unknown"
+    reason = Reason.UNKNOWN
 
     def __init__(self, message: str, details: Details | None = None) -> None:
         super().__init__(message)
@@ -80,7 +103,7 @@ def _about(resource: str, name: str) -> Details:
 class ObjectNotFound(ObjectError, NotFound):
     """No such object; `resource` is `plural` or `plural.group`."""
 
-    reason = "NotFound"
+    reason = Reason.NOT_FOUND
 
     def __init__(self, resource: str, name: str) -> None:
         super().__init__(f'{resource} "{name}" not found', _about(resource, name))
@@ -89,7 +112,7 @@ class ObjectNotFound(ObjectError, NotFound):
 class PathNotFound(ObjectError, NotFound):
     """The server has nothing at this URL."""
 
-    reason = "NotFound"
+    reason = Reason.NOT_FOUND
 
     def __init__(self, message: str = "the server could not find the requested resource") -> None:
         super().__init__(message)
@@ -98,7 +121,7 @@ class PathNotFound(ObjectError, NotFound):
 class ObjectExists(ObjectError, AlreadyExists):
     """An object of that name is there already."""
 
-    reason = "AlreadyExists"
+    reason = Reason.ALREADY_EXISTS
 
     def __init__(self, resource: str, name: str) -> None:
         super().__init__(f'{resource} "{name}" already exists', _about(resource, name))
@@ -107,7 +130,7 @@ class ObjectExists(ObjectError, AlreadyExists):
 class ObjectConflict(ObjectError, Conflict):
     """The writer saw an older object, or a precondition (uid, resourceVersion) does not hold."""
 
-    reason = "Conflict"
+    reason = Reason.CONFLICT
     STALE = "the object has been modified; please apply your changes to the latest version and try again"
 
     def __init__(self, resource: str, name: str, why: str = STALE) -> None:
@@ -117,7 +140,7 @@ class ObjectConflict(ObjectError, Conflict):
 class FieldManagerConflict(ObjectError, Conflict):
     """A server-side apply would change fields other managers own; one cause for each field."""
 
-    reason = "Conflict"
+    reason = Reason.CONFLICT
 
     def __init__(self, conflicts: Sequence[tuple[str, str]]) -> None:
         """Take (manager, field path) pairs."""
@@ -133,7 +156,7 @@ class FieldManagerConflict(ObjectError, Conflict):
 class Expired(ObjectError, Conflict):
     """The watch history does not reach back to the asked resourceVersion: list again."""
 
-    reason = "Expired"
+    reason = Reason.EXPIRED
 
     def __init__(self, asked: int, oldest: int) -> None:
         super().__init__(f"too old resource version: {asked} ({oldest})")
@@ -142,7 +165,7 @@ class Expired(ObjectError, Conflict):
 class ObjectInvalid(ObjectError, InvalidArgument):
     """The object breaks a rule of its kind; `kind` is `Kind` or `Kind.group`."""
 
-    reason = "Invalid"
+    reason = Reason.INVALID
 
     def __init__(self, kind: str, name: str, causes: Sequence[Cause]) -> None:
         texts = [f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes]
@@ -154,25 +177,25 @@ class ObjectInvalid(ObjectError, InvalidArgument):
 class BadRequest(ObjectError, InvalidArgument):
     """The request cannot be understood."""
 
-    reason = "BadRequest"
+    reason = Reason.BAD_REQUEST
 
 
 class UnsupportedMediaType(ObjectError, InvalidArgument):
     """The body has a type the server does not read there."""
 
-    reason = "UnsupportedMediaType"
+    reason = Reason.UNSUPPORTED_MEDIA_TYPE
 
 
 class RequestTooLarge(ObjectError, InvalidArgument):
     """The body is over the limit."""
 
-    reason = "RequestEntityTooLarge"
+    reason = Reason.REQUEST_ENTITY_TOO_LARGE
 
 
 class ObjectForbidden(ObjectError, FailedPrecondition):
     """A rule of the server forbids it; `resource` is `plural` or `plural.group`."""
 
-    reason = "Forbidden"
+    reason = Reason.FORBIDDEN
 
     def __init__(self, resource: str, name: str, why: str) -> None:
         super().__init__(f'{resource} "{name}" is forbidden: {why}', _about(resource, name))
@@ -181,7 +204,7 @@ class ObjectForbidden(ObjectError, FailedPrecondition):
 class AdmissionDenied(ObjectError, FailedPrecondition):
     """An admission webhook said no."""
 
-    reason = "Forbidden"
+    reason = Reason.FORBIDDEN
 
     def __init__(self, webhook: str, why: str) -> None:
         super().__init__(f'admission webhook "{webhook}" denied the request: {why}')
@@ -190,16 +213,16 @@ class AdmissionDenied(ObjectError, FailedPrecondition):
 class TooManyRequests(ObjectError, Unavailable):
     """A limit of this server is reached; try again later."""
 
-    reason = "TooManyRequests"
+    reason = Reason.TOO_MANY_REQUESTS
 
 
 class MethodNotAllowed(ObjectError, Unimplemented):
     """The resource exists, the verb on it does not."""
 
-    reason = "MethodNotAllowed"
+    reason = Reason.METHOD_NOT_ALLOWED
 
 
 class NotServed(ObjectError, Unimplemented):
     """The original has it, this server does not."""
 
-    reason = "NotImplemented"
+    reason = Reason.NOT_IMPLEMENTED

@@ -20,7 +20,7 @@ from pdk.kubernetes.api.bodies import BODY_LIMIT
 from pdk.kubernetes.api.http import Request, json_response
 from pdk.kubernetes.api.router import KubernetesRoutes
 from pdk.kubernetes.api.status import failure, failure_status
-from pdk.kubernetes.errors import BadRequest, RequestTooLarge
+from pdk.kubernetes.errors import BadRequest, Reason, RequestTooLarge
 from pdk.web.requests import BodyTooLarge, ClientGone, raw_path_of, read_body
 from pdk.web.routing import segments_of
 
@@ -80,7 +80,7 @@ class KubernetesApp:
         except Exception as error:
             logger.exception("%s %s failed", request.method, request.path)
             message = f"Internal error occurred: {type(error).__name__}; the server's log has the details"
-            return json_response(failure_status(message, "InternalError"), 500)
+            return json_response(failure_status(message, Reason.INTERNAL_ERROR), 500)
 
 
 def _failure(error: PdkError) -> Response:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pdk.base.errors import Unauthenticated
-from pdk.kubernetes.api.http import User
+from pdk.kubernetes.api.http import UserInfo
 
 ADMIN = "kubernetes-admin"
 ADMINS = "system:masters"
@@ -21,21 +21,21 @@ class Authenticator:
     def __init__(self, token: str) -> None:
         self._token = token.encode()
 
-    def user(self, headers: Mapping[str, str], peer_certificate: Mapping[str, Any] | None) -> User:
+    def user(self, headers: Mapping[str, str], peer_certificate: Mapping[str, Any] | None) -> UserInfo:
         """Return who sent a request. Raises Unauthenticated (401) when nobody known did."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token):
-            return User(ADMIN, (ADMINS, AUTHENTICATED))
+            return UserInfo(ADMIN, (ADMINS, AUTHENTICATED))
         if peer_certificate:
             return _certificate_user(peer_certificate)
         raise Unauthenticated("Unauthorized")
 
 
-def _certificate_user(certificate: Mapping[str, Any]) -> User:
+def _certificate_user(certificate: Mapping[str, Any]) -> UserInfo:
     """Return CN as the name and O as the groups of a verified certificate (`ssl.SSLSocket.getpeercert`)."""
     pairs = [pair for relative in certificate.get("subject", ()) for pair in relative]
     names = [value for key, value in pairs if key == "commonName"]
     if not names:
         raise Unauthenticated("Unauthorized")
     groups = tuple(value for key, value in pairs if key == "organizationName")
-    return User(names[-1], (*groups, AUTHENTICATED))
+    return UserInfo(names[-1], (*groups, AUTHENTICATED))

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from pdk.kubernetes.api import protobuf
+from pdk.kubernetes.api.field_validation import FieldValidation
 from pdk.kubernetes.api.http import Request
 from pdk.kubernetes.errors import BadRequest, UnsupportedMediaType
 from pdk.web import json_text
@@ -51,7 +52,7 @@ def as_object(value: Any) -> dict[str, Any]:
 
 def read_json(request: Request) -> Any:
     """Return the JSON value of a body; duplicate fields are an error when the client asked for strict validation."""
-    return parse_json(request.body, unique_keys=request.query.get("fieldValidation") == "Strict")
+    return parse_json(request.body, unique_keys=request.query.get("fieldValidation") == FieldValidation.STRICT)
 
 
 def parse_json(body: bytes, unique_keys: bool = False) -> Any:

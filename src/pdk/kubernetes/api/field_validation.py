@@ -6,6 +6,7 @@ resources with a structural schema: unknown fields are pruned unless that is an 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from pdk.kubernetes.errors import BadRequest, Cause, ObjectInvalid
@@ -13,7 +14,6 @@ from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource
 from pdk.kubernetes.kinds.schemas import Schema
 
-MODES = ("Ignore", "Warn", "Strict")
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -22,6 +22,14 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
 }
 _TYPE_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object"}
+
+
+class FieldValidation(StrEnum):
+    """What is done about fields a kind does not have."""
+
+    IGNORE = "Ignore"
+    WARN = "Warn"
+    STRICT = "Strict"
 
 
 @dataclass
@@ -35,19 +43,19 @@ def validate_fields(resource: Resource, schema: Schema, obj: JsonObject, mode: s
 
     Raises BadRequest in mode Strict for unknown fields, ObjectInvalid for values of the wrong type.
     """
-    if mode not in MODES:
+    if mode not in tuple(FieldValidation):
         raise BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: "Ignore", "Strict", "Warn"')
     findings = _Findings()
     pruned = _check(schema, obj, "", findings)
     if findings.causes:
         raise ObjectInvalid(resource.qualified_kind, str(obj.get("metadata", {}).get("name", "")), findings.causes)
     problems = [f'unknown field "{path}"' for path in findings.unknown]
-    if problems and mode == "Strict":
+    if problems and mode == FieldValidation.STRICT:
         raise BadRequest(
             f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
             f"strict decoding error: {', '.join(problems)}"
         )
-    return pruned, problems if mode == "Warn" else []
+    return pruned, problems if mode == FieldValidation.WARN else []
 
 
 def _check(schema: Schema, value: Any, path: str, findings: _Findings) -> Any:

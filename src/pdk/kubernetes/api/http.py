@@ -17,7 +17,7 @@ CACHING = {"cache-control": "no-cache, private"}
 
 
 @dataclass(frozen=True)
-class User:
+class UserInfo:
     """Who is calling, as `kubectl auth whoami` shows it."""
 
     name: str
@@ -36,7 +36,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    user: User = User("system:anonymous", ("system:unauthenticated",))
+    user: UserInfo = UserInfo("system:anonymous", ("system:unauthenticated",))
 
     @property
     def path(self) -> str:

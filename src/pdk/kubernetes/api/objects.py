@@ -9,7 +9,7 @@ from collections.abc import Callable
 from starlette.responses import Response
 
 from pdk.kubernetes.api.bodies import read_object
-from pdk.kubernetes.api.field_validation import validate_fields
+from pdk.kubernetes.api.field_validation import FieldValidation, validate_fields
 from pdk.kubernetes.api.http import Request, json_response
 from pdk.kubernetes.api.patches import APPLY_PATCH, read_apply, read_patch
 from pdk.kubernetes.api.routes import Target
@@ -238,7 +238,7 @@ class ObjectHandlers:
         check_shape(resource, new)
         warnings: Warnings = []
         if resource.is_validated:
-            mode = request.query.get("fieldValidation") or "Warn"
+            mode = request.query.get("fieldValidation") or FieldValidation.WARN
             new, warnings = validate_fields(resource, self._schemas[resource.key], new, mode)
         return resource.admit(old, new), warnings
 

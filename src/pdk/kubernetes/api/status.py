@@ -5,48 +5,48 @@ k8s.io/apimachinery pkg/api/errors and metav1.Status.
 """
 
 from pdk.base import errors
-from pdk.kubernetes.errors import Details, ObjectError
+from pdk.kubernetes.errors import Details, ObjectError, Reason
 from pdk.kubernetes.kinds.json_object import JsonObject
 
 # HTTP code of each Kubernetes reason.
 CODES = {
-    "AlreadyExists": 409,
-    "BadRequest": 400,
-    "Conflict": 409,
-    "Expired": 410,
-    "Forbidden": 403,
-    "InternalError": 500,
-    "Invalid": 422,
-    "MethodNotAllowed": 405,
-    "NotAcceptable": 406,
-    "NotFound": 404,
-    "NotImplemented": 501,
-    "RequestEntityTooLarge": 413,
-    "ServiceUnavailable": 503,
-    "TooManyRequests": 429,
-    "Unauthorized": 401,
-    "UnsupportedMediaType": 415,
+    Reason.ALREADY_EXISTS: 409,
+    Reason.BAD_REQUEST: 400,
+    Reason.CONFLICT: 409,
+    Reason.EXPIRED: 410,
+    Reason.FORBIDDEN: 403,
+    Reason.INTERNAL_ERROR: 500,
+    Reason.INVALID: 422,
+    Reason.METHOD_NOT_ALLOWED: 405,
+    Reason.NOT_ACCEPTABLE: 406,
+    Reason.NOT_FOUND: 404,
+    Reason.NOT_IMPLEMENTED: 501,
+    Reason.REQUEST_ENTITY_TOO_LARGE: 413,
+    Reason.SERVICE_UNAVAILABLE: 503,
+    Reason.TOO_MANY_REQUESTS: 429,
+    Reason.UNAUTHORIZED: 401,
+    Reason.UNSUPPORTED_MEDIA_TYPE: 415,
 }
 
 # Kubernetes reason of each error category, for errors that carry none of their own.
-REASONS: tuple[tuple[type[errors.PdkError], str], ...] = (
-    (errors.NotFound, "NotFound"),
-    (errors.AlreadyExists, "AlreadyExists"),
-    (errors.InvalidArgument, "BadRequest"),
-    (errors.FailedPrecondition, "Forbidden"),
-    (errors.Conflict, "Conflict"),
-    (errors.Unauthenticated, "Unauthorized"),
-    (errors.PermissionDenied, "Forbidden"),
-    (errors.Unavailable, "ServiceUnavailable"),
-    (errors.Unimplemented, "NotImplemented"),
+REASONS: tuple[tuple[type[errors.PdkError], Reason], ...] = (
+    (errors.NotFound, Reason.NOT_FOUND),
+    (errors.AlreadyExists, Reason.ALREADY_EXISTS),
+    (errors.InvalidArgument, Reason.BAD_REQUEST),
+    (errors.FailedPrecondition, Reason.FORBIDDEN),
+    (errors.Conflict, Reason.CONFLICT),
+    (errors.Unauthenticated, Reason.UNAUTHORIZED),
+    (errors.PermissionDenied, Reason.FORBIDDEN),
+    (errors.Unavailable, Reason.SERVICE_UNAVAILABLE),
+    (errors.Unimplemented, Reason.NOT_IMPLEMENTED),
 )
 
 
-def reason_of(error: errors.PdkError) -> str:
+def reason_of(error: errors.PdkError) -> Reason:
     """Return the Kubernetes reason of an error."""
     if isinstance(error, ObjectError):
         return error.reason
-    return next((reason for category, reason in REASONS if isinstance(error, category)), "InternalError")
+    return next((reason for category, reason in REASONS if isinstance(error, category)), Reason.INTERNAL_ERROR)
 
 
 def failure(error: errors.PdkError) -> JsonObject:
@@ -56,7 +56,7 @@ def failure(error: errors.PdkError) -> JsonObject:
     return failure_status(str(error), reason, details)
 
 
-def failure_status(message: str, reason: str, details: JsonObject | None = None) -> JsonObject:
+def failure_status(message: str, reason: Reason, details: JsonObject | None = None) -> JsonObject:
     """Return a Status object for a failure with one of the reasons of `CODES`."""
     status: JsonObject = {
         "kind": "Status",

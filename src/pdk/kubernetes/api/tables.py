@@ -5,20 +5,27 @@ Mirrors kube-apiserver's content negotiation and metav1.Table.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pdk.base.errors import PdkError
-from pdk.kubernetes.errors import Details, ObjectError
+from pdk.kubernetes.errors import Details, ObjectError, Reason
 from pdk.kubernetes.kinds.columns import Column
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource
 
-WHOLE, TABLE, METADATA = "", "Table", "PartialObjectMetadata"
+
+class Form(StrEnum):
+    """What an object is shown as."""
+
+    WHOLE = ""
+    TABLE = "Table"
+    METADATA = "PartialObjectMetadata"
 
 
 class NotAcceptable(ObjectError, PdkError):
     """The client takes no form the server has."""
 
-    reason = "NotAcceptable"
+    reason = Reason.NOT_ACCEPTABLE
 
     def __init__(self) -> None:
         super().__init__("only the following media types are accepted: application/json", Details())
@@ -26,10 +33,9 @@ class NotAcceptable(ObjectError, PdkError):
 
 @dataclass(frozen=True)
 class View:
-    """A form of objects: WHOLE, TABLE or METADATA, and what rows of a table carry."""
+    """A form of objects, and what rows of a table carry: `None`, `Metadata` or `Object`."""
 
-    form: str = WHOLE
-    # `None`, `Metadata` or `Object`.
+    form: Form = Form.WHOLE
     include_object: str = "Metadata"
 
 
@@ -40,11 +46,10 @@ def negotiate(accept: str, include_object: str = "") -> View:
         wanted = dict(parameter.partition("=")[::2] for parameter in parameters)
         if media_type not in ("application/json", "application/*", "*/*", ""):
             continue
-        form = wanted.get("as", WHOLE).removesuffix("List")
-        if form == WHOLE or (
-            form in (TABLE, METADATA) and wanted.get("g") == "meta.k8s.io" and wanted.get("v") == "v1"
-        ):
-            return View(form, include_object or "Metadata")
+        form = wanted.get("as", Form.WHOLE).removesuffix("List")
+        meta_v1 = (wanted.get("g"), wanted.get("v")) == ("meta.k8s.io", "v1")
+        if form == Form.WHOLE or (meta_v1 and form in tuple(Form)):
+            return View(Form(form), include_object or "Metadata")
     raise NotAcceptable
 
 
@@ -52,9 +57,9 @@ def show(view: View, resource: Resource, obj: JsonObject) -> JsonObject:
     """Return one object in the form of `view`."""
     obj = resource.view(obj)
     match view.form:
-        case "Table":
+        case Form.TABLE:
             return _table(view, resource, [obj], obj["metadata"].get("resourceVersion", ""))
-        case "PartialObjectMetadata":
+        case Form.METADATA:
             return partial_metadata(obj)
         case _:
             return obj
@@ -64,9 +69,9 @@ def show_list(view: View, resource: Resource, objects: list[JsonObject], revisio
     """Return a list of objects in the form of `view`."""
     objects = [resource.view(obj) for obj in objects]
     match view.form:
-        case "Table":
+        case Form.TABLE:
             return _table(view, resource, objects, str(revision))
-        case "PartialObjectMetadata":
+        case Form.METADATA:
             kind, version, items = "PartialObjectMetadataList", "meta.k8s.io/v1", [partial_metadata(o) for o in objects]
         case _:
             kind, version, items = f"{resource.kind}List", resource.api_version, objects

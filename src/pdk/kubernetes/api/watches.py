@@ -13,12 +13,12 @@ from pdk.kubernetes.api.http import Request, encode, stream_response
 from pdk.kubernetes.api.objects import ObjectHandlers
 from pdk.kubernetes.api.routes import Target
 from pdk.kubernetes.api.status import failure
-from pdk.kubernetes.api.tables import METADATA, TABLE, View, show, show_list
+from pdk.kubernetes.api.tables import Form, View, show, show_list
 from pdk.kubernetes.api.watch_hub import Change, Subscription, WatchHub
 from pdk.kubernetes.errors import BadRequest, Expired, ObjectError
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.objects import ObjectStore, WatchEvent
-from pdk.kubernetes.store.rows import EventType
+from pdk.kubernetes.store.rows import WatchEventType
 from pdk.kubernetes.store.selectors import Match, compile_selectors
 from pdk.web.answers import Stream
 from pdk.web.routing import route
@@ -85,7 +85,7 @@ class Watches:
                 if not revision or watch.initial_events:
                     objects, revision = await asyncio.to_thread(self._present, watch)
                     for obj in objects:
-                        yield self._encode(watch, EventType.ADDED, obj)
+                        yield self._encode(watch, WatchEventType.ADDED, obj)
                     if watch.initial_events:
                         yield self._bookmark(watch, revision, initial=True)
                 while backlog := await asyncio.to_thread(self._backlog, watch, revision):
@@ -95,7 +95,7 @@ class Watches:
                 async for line in self._live(watch, subscription, revision, deadline):
                     yield line
             except ObjectError as error:
-                yield encode({"type": EventType.ERROR, "object": failure(error)}) + b"\n"
+                yield encode({"type": WatchEventType.ERROR, "object": failure(error)}) + b"\n"
 
     def _present(self, watch: Watch) -> tuple[list[JsonObject], int]:
         objects, revision = self._store.list(watch.target.resource.stored, watch.target.namespace or None)
@@ -135,15 +135,15 @@ class Watches:
         if matches is None:
             return self._encode(watch, event.type, event.object)
         now = matches(event.object)
-        if event.type != EventType.MODIFIED or event.previous is None:
+        if event.type != WatchEventType.MODIFIED or event.previous is None:
             return self._encode(watch, event.type, event.object) if now else b""
         before = matches(event.previous)
         if now:
-            return self._encode(watch, EventType.MODIFIED if before else EventType.ADDED, event.object)
+            return self._encode(watch, WatchEventType.MODIFIED if before else WatchEventType.ADDED, event.object)
         if before:
             # It left the selection: to this client it is gone, and looks as it did when it was last in it.
             metadata = event.previous["metadata"] | {"resourceVersion": str(event.revision)}
-            return self._encode(watch, EventType.DELETED, event.previous | {"metadata": metadata})
+            return self._encode(watch, WatchEventType.DELETED, event.previous | {"metadata": metadata})
         return b""
 
     def _encode(self, watch: Watch, event_type: str, obj: JsonObject) -> bytes:
@@ -154,13 +154,13 @@ class Watches:
         if initial:
             metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
         resource = watch.target.resource
-        if watch.view.form == TABLE:
+        if watch.view.form is Form.TABLE:
             obj = show_list(watch.view, resource, [], revision) | {"metadata": metadata}
-        elif watch.view.form == METADATA:
-            obj = {"kind": METADATA, "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+        elif watch.view.form is Form.METADATA:
+            obj = {"kind": Form.METADATA, "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
         else:
             obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
-        return encode({"type": EventType.BOOKMARK, "object": obj}) + b"\n"
+        return encode({"type": WatchEventType.BOOKMARK, "object": obj}) + b"\n"
 
 
 def _revision(text: str) -> int:

@@ -1,5 +1,7 @@
 """The kinds of Kubernetes itself that a server of this house keeps, in the order of discovery."""
 
+from enum import StrEnum
+
 from pdk.kubernetes.kinds.columns import AGE, NAME, Column, at, count
 from pdk.kubernetes.kinds.data import CONFIG_MAP, SECRET
 from pdk.kubernetes.kinds.events import EVENT, EVENT_V1
@@ -11,11 +13,18 @@ from pdk.kubernetes.kinds.schemas import any_object, boolean, merged_list
 from pdk.kubernetes.kinds.workloads import DEPLOYMENT, SERVICE
 
 
+class NamespacePhase(StrEnum):
+    """Whether new content may be made in a namespace."""
+
+    ACTIVE = "Active"
+    TERMINATING = "Terminating"
+
+
 def _settle_namespace(namespace: JsonObject) -> None:
     labels = namespace["metadata"].setdefault("labels", {})
     labels.setdefault("kubernetes.io/metadata.name", namespace["metadata"].get("name", ""))
     namespace.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
-    namespace.setdefault("status", {}).setdefault("phase", "Active")
+    namespace.setdefault("status", {}).setdefault("phase", NamespacePhase.ACTIVE)
 
 
 NAMESPACE = Resource(

@@ -8,6 +8,7 @@ import sqlite3
 from enum import StrEnum
 
 from pdk.kubernetes.errors import ObjectForbidden
+from pdk.kubernetes.kinds.builtin import NamespacePhase
 from pdk.kubernetes.kinds.json_object import JsonObject, Uid
 from pdk.kubernetes.kinds.resource import Resources
 from pdk.kubernetes.store.metadata import timestamp
@@ -136,7 +137,7 @@ class Deletion:
         if name in PROTECTED_NAMESPACES:
             raise ObjectForbidden("namespaces", name, "this namespace may not be deleted")
         metadata = namespace["metadata"] | {"deletionTimestamp": timestamp()}
-        marked = namespace | {"metadata": metadata, "status": {"phase": "Terminating"}}
+        marked = namespace | {"metadata": metadata, "status": {"phase": NamespacePhase.TERMINATING}}
         marked = self._journal.put(conn, "namespaces", marked, namespace)
         for key, obj in select_uids(conn, namespace_content(conn, name)):
             self.delete(conn, key, obj, Propagation.BACKGROUND)

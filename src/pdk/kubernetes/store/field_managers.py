@@ -7,6 +7,7 @@ every other top-level field as a whole, as a CRD with `x-kubernetes-map-type: at
 
 import copy
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any
 
 from pdk.kubernetes.errors import FieldManagerConflict
@@ -22,6 +23,13 @@ NOT_FIELDS = ("apiVersion", "kind", "metadata", "status")
 _MISSING = object()
 
 
+class Operation(StrEnum):
+    """How a manager came to own its fields."""
+
+    UPDATE = "Update"
+    APPLY = "Apply"
+
+
 def track(old: JsonObject, new: JsonObject, manager: str) -> JsonObject:
     """Return `new` with the fields that differ from `old` given to `manager` (operation Update), taken from others."""
     before, after = _fields(old), _fields(new)
@@ -29,9 +37,9 @@ def track(old: JsonObject, new: JsonObject, manager: str) -> JsonObject:
     if not changed:
         return new
     entries = _take(_entries(new), changed)
-    mine = next((e for e in entries if (e["manager"], e["operation"]) == (manager, "Update")), None)
+    mine = next((e for e in entries if (e["manager"], e["operation"]) == (manager, Operation.UPDATE)), None)
     if mine is None:
-        mine = _entry(manager, "Update", new["apiVersion"])
+        mine = _entry(manager, Operation.UPDATE, new["apiVersion"])
         entries.append(mine)
     mine["fieldsV1"] = _encode(_owned(mine) | {path for path in changed if path in after})
     mine["time"] = timestamp()
@@ -48,7 +56,7 @@ def apply(
     """
     wanted = _fields(config)
     entries = _entries(live)
-    mine = next((e for e in entries if (e["manager"], e["operation"]) == (manager, "Apply")), None)
+    mine = next((e for e in entries if (e["manager"], e["operation"]) == (manager, Operation.APPLY)), None)
     others = [entry for entry in entries if entry is not mine]
     applied = copy.deepcopy(live)
     for path in (_owned(mine) if mine else set()) - wanted.keys():
@@ -62,7 +70,7 @@ def apply(
     conflicts = [(entry["manager"], _shown(path)) for entry in others for path in sorted(_owned(entry) & changed)]
     if conflicts and not force:
         raise FieldManagerConflict(conflicts)
-    mine = mine or _entry(manager, "Apply", live["apiVersion"])
+    mine = mine or _entry(manager, Operation.APPLY, live["apiVersion"])
     if changed or _owned(mine) != set(wanted):
         mine["time"] = timestamp()
     mine["fieldsV1"] = _encode(set(wanted))
@@ -90,7 +98,7 @@ def _entries(obj: JsonObject) -> list[JsonObject]:
     ]
 
 
-def _entry(manager: str, operation: str, api_version: str) -> JsonObject:
+def _entry(manager: str, operation: Operation, api_version: str) -> JsonObject:
     return {
         "manager": manager,
         "operation": operation,
@@ -168,6 +176,6 @@ def _remove(obj: JsonObject, path: Path) -> None:
 
 def own(obj: JsonObject, manager: str) -> JsonObject:
     """Return a new object whose fields were all applied by `manager`."""
-    entry = _entry(manager, "Apply", obj["apiVersion"])
+    entry = _entry(manager, Operation.APPLY, obj["apiVersion"])
     entry["fieldsV1"] = _encode(set(_fields(obj)))
     return _with_entries(obj, [entry])

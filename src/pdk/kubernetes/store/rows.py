@@ -51,7 +51,7 @@ OBJECT_MIGRATIONS: tuple[Migration, ...] = (
 )
 
 
-class EventType(StrEnum):
+class WatchEventType(StrEnum):
     """What a watch says happened; the last two only ever stand in a stream."""
 
     ADDED = "ADDED"
@@ -68,7 +68,7 @@ class WatchEvent:
     `previous` is the object before a MODIFIED, so that a selector can tell that it left or entered the selection.
     """
 
-    type: EventType
+    type: WatchEventType
     revision: int
     resource: str
     namespace: str
@@ -156,7 +156,7 @@ class Journal:
 
     def put(self, conn: sqlite3.Connection, resource: str, obj: JsonObject, previous: JsonObject | None) -> JsonObject:
         """Write an object and the owners it names over `previous` (None: it is new). Return it with its new version."""
-        event_type = EventType.ADDED if previous is None else EventType.MODIFIED
+        event_type = WatchEventType.ADDED if previous is None else WatchEventType.MODIFIED
         obj, revision = self._record(conn, event_type, resource, obj, previous)
         metadata = obj["metadata"]
         key = {"resource": resource, "namespace": metadata.get("namespace", ""), "name": metadata["name"]}
@@ -169,12 +169,12 @@ class Journal:
     def erase(self, conn: sqlite3.Connection, resource: str, obj: JsonObject) -> JsonObject:
         """Forget an object. Return it as watches see it last, under the resourceVersion of its deletion."""
         conn.execute("DELETE FROM objects WHERE uid = ?", (obj["metadata"]["uid"],))
-        return self._record(conn, EventType.DELETED, resource, obj, None)[0]
+        return self._record(conn, WatchEventType.DELETED, resource, obj, None)[0]
 
     def _record(
         self,
         conn: sqlite3.Connection,
-        event_type: EventType,
+        event_type: WatchEventType,
         resource: str,
         obj: JsonObject,
         previous: JsonObject | None,

@@ -3,7 +3,7 @@
 import pytest
 
 from pdk.kserve.kinds.registry import serving_resources
-from pdk.kubernetes.api.tables import METADATA, TABLE, WHOLE, NotAcceptable, View, negotiate, show_list
+from pdk.kubernetes.api.tables import Form, NotAcceptable, View, negotiate, show_list
 
 PODS = serving_resources()["pods"]
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "resourceVersion": "3"}, "spec": {}}
@@ -12,13 +12,13 @@ POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "resourceVer
 @pytest.mark.parametrize(
     ("accept", "form"),
     [
-        ("", WHOLE),
-        ("*/*", WHOLE),
-        ("application/json, */*", WHOLE),
-        ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", TABLE),
-        ("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", WHOLE),
-        ("application/json; as=PartialObjectMetadataList; g=meta.k8s.io; v=v1", METADATA),
-        ("application/vnd.kubernetes.protobuf,application/json", WHOLE),
+        ("", Form.WHOLE),
+        ("*/*", Form.WHOLE),
+        ("application/json, */*", Form.WHOLE),
+        ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Form.TABLE),
+        ("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", Form.WHOLE),
+        ("application/json; as=PartialObjectMetadataList; g=meta.k8s.io; v=v1", Form.METADATA),
+        ("application/vnd.kubernetes.protobuf,application/json", Form.WHOLE),
     ],
 )
 def test_accept(accept, form):
@@ -45,7 +45,7 @@ def test_rows_carry_what_was_asked_for():
 
 
 def test_lists_say_where_a_watch_continues():
-    for form in (WHOLE, TABLE, METADATA):
+    for form in (Form.WHOLE, Form.TABLE, Form.METADATA):
         listed = show_list(View(form), PODS, [POD], 9)
         assert listed["metadata"] == {"resourceVersion": "9"}
         assert listed["kind"]
