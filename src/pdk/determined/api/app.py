@@ -24,7 +24,7 @@ from pdk.determined.api import (
     trials,
     workspaces,
 )
-from pdk.determined.api.call import Call, camel_case
+from pdk.determined.api.call import RestCall, camel_case
 from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import CallNotServed, InvalidRequest, NoSuchThing, NotAllowed, NotLoggedIn
 from pdk.determined.master.users import Caller
@@ -91,7 +91,7 @@ class Application:
             raise InvalidRequest(f"the request body is larger than {route.max_body} bytes") from error
         token = token_of(headers)
 
-        def prepare() -> Call:
+        def prepare() -> RestCall:
             identity = None if route.public else self._authenticate(token)
             return decode(scope, headers, parameters, token, identity, body)
 
@@ -107,7 +107,7 @@ class Application:
             raise NotLoggedIn("token missing")
         return self._engines.master.users.authenticate(token)
 
-    def _answer(self, route: Route, call: Call) -> Response:
+    def _answer(self, route: Route, call: RestCall) -> Response:
         answer = route.handler(self._engines.master, call)
         if route.kind is Kind.PLAIN:
             # A call whose answer says nothing has a handler that returns nothing.
@@ -125,7 +125,7 @@ class Application:
             if close is not None:
                 close()
 
-    async def _stream(self, route: Route, call: Call) -> Response:
+    async def _stream(self, route: Route, call: RestCall) -> Response:
         """Answer line by line; what goes wrong before the first line is an ordinary error."""
         answers: AsyncIterator[Any] = route.handler(self._engines, call)
         first = await anext(answers, None)
@@ -145,13 +145,13 @@ class Application:
 
 def decode(
     scope: Scope, headers: Headers, parameters: dict[str, str], token: str, identity: Caller | None, body: bytes
-) -> Call:
-    """Turn a request into a Call; the body is JSON whatever its Content-Type says."""
+) -> RestCall:
+    """Turn a request into a RestCall; the body is JSON whatever its Content-Type says."""
     query: dict[str, list[str]] = {}
     for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
         query.setdefault(camel_case(name), []).append(value)
     value = json_of(body)
-    return Call(parameters, query, value, token, headers.get("accept", ""), identity)
+    return RestCall(parameters, query, value, token, headers.get("accept", ""), identity)
 
 
 def json_of(body: bytes) -> Any:

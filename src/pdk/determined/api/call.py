@@ -20,7 +20,7 @@ MAX_INTEGER = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Call:
+class RestCall:
     """A request to one route."""
 
     path: Mapping[str, str] = field(default_factory=dict)

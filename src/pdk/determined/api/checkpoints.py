@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from pdk.determined.api import encode
-from pdk.determined.api.call import Call, Fields, camel_case
+from pdk.determined.api.call import Fields, RestCall, camel_case
 from pdk.determined.api.harness import file_sizes
 from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
@@ -24,13 +24,13 @@ CHUNK = 64 * 1024
 
 
 @route("GET", "/api/v1/checkpoints/{checkpointUuid}", about="one checkpoint with its metrics")
-def get_checkpoint(master: Master, call: Call) -> JSON:
+def get_checkpoint(master: Master, call: RestCall) -> JSON:
     """v1GetCheckpointResponse."""
     return {"checkpoint": encode.checkpoint(master.checkpoints.get(CheckpointUuid(call.path["checkpointUuid"])))}
 
 
 @route("POST", "/api/v1/checkpoints/{checkpointUuid}/metadata", about="replace its metadata")
-def post_metadata(master: Master, call: Call) -> JSON:
+def post_metadata(master: Master, call: RestCall) -> JSON:
     """v1PostCheckpointMetadataResponse: replaces the metadata."""
     metadata = call.fields.fields("checkpoint").object("metadata")
     if metadata is None:
@@ -43,20 +43,20 @@ def post_metadata(master: Master, call: Call) -> JSON:
 
 
 @route("DELETE", "/api/v1/checkpoints", about="delete checkpoints that are not registered")
-def delete_checkpoints(master: Master, call: Call) -> None:
+def delete_checkpoints(master: Master, call: RestCall) -> None:
     """Delete checkpoints; their files go soon after."""
     master.checkpoints.delete(_uuids(call.fields))
 
 
 @route("POST", "/api/v1/checkpoints/rm", about="remove files by glob")
-def remove_files(master: Master, call: Call) -> None:
+def remove_files(master: Master, call: RestCall) -> None:
     """Remove the files of checkpoints that match one of the globs."""
     fields = call.fields
     master.checkpoints.remove_files(_uuids(fields), fields.texts("checkpointGlobs") or [])
 
 
 @route("PATCH", "/api/v1/checkpoints", about="report which files are left")
-def patch_checkpoints(master: Master, call: Call) -> None:
+def patch_checkpoints(master: Master, call: RestCall) -> None:
     """Take the files that are left after the client removed some."""
     for each in call.fields.objects("checkpoints"):
         resources = each.fields("resources").object("resources")
@@ -65,7 +65,7 @@ def patch_checkpoints(master: Master, call: Call) -> None:
 
 
 @route("GET", "/experiments/{experimentId}/preview_gc", about="what a gc policy would remove")
-def preview_gc(master: Master, call: Call) -> JSON:
+def preview_gc(master: Master, call: RestCall) -> JSON:
     """GET /experiments/{id}/preview_gc: what a policy would remove, in the shape the command line reads."""
     names = ("save_experiment_best", "save_trial_best", "save_trial_latest")
     policy = {name: max(0, call.number(camel_case(name))) for name in names}
@@ -87,7 +87,7 @@ def _previewed(view: CheckpointView) -> JSON:
 
 
 @route("GET", "/checkpoints/{checkpointUuid}", about="its files as tar.gz, tar or zip", kind=Kind.FILE)
-def archive(master: Master, call: Call) -> tuple[str, str, Iterator[bytes]]:
+def archive(master: Master, call: RestCall) -> tuple[str, str, Iterator[bytes]]:
     """GET /checkpoints/{uuid}: the files as .tar.gz, .tar or .zip; returns (media type, file name, content)."""
     uuid = CheckpointUuid(call.path["checkpointUuid"])
     folder = master.checkpoints.folder(uuid)

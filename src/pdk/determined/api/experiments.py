@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 from pdk.determined.api import encode
-from pdk.determined.api.call import Call
+from pdk.determined.api.call import RestCall
 from pdk.determined.errors import CallNotServed
 from pdk.determined.master.checkpoints import CheckpointOrder
 from pdk.determined.master.context import ContextFile
@@ -32,7 +32,7 @@ JOB_STATES = {
     partial="searchers single, random, grid; storage shared_fs, directory; no templates; not unmanaged; one slot",
     max_body=MAX_CONTEXT_BODY,
 )
-def create_experiment(master: Master, call: Call) -> JSON:
+def create_experiment(master: Master, call: RestCall) -> JSON:
     """v1CreateExperimentResponse; validated only, it answers an experiment with id 0."""
     fields = call.fields
     if fields.flag("unmanaged"):
@@ -65,7 +65,7 @@ def create_experiment(master: Master, call: Call) -> JSON:
 
 
 @route("GET", "/api/v1/experiments", about="list, filter, sort, page")
-def get_experiments(master: Master, call: Call) -> JSON:
+def get_experiments(master: Master, call: RestCall) -> JSON:
     """v1GetExperimentsResponse."""
     wanted = ExperimentFilter(
         archived=call.flag("archived"),
@@ -85,7 +85,7 @@ def get_experiments(master: Master, call: Call) -> JSON:
 
 
 @route("GET", "/api/v1/experiments/{experimentId}", about="one experiment")
-def get_experiment(master: Master, call: Call) -> JSON:
+def get_experiment(master: Master, call: RestCall) -> JSON:
     """v1GetExperimentResponse."""
     view = master.experiments.get(call.id("experimentId", ExperimentId))
     encoded = encode.experiment(view)
@@ -95,7 +95,7 @@ def get_experiment(master: Master, call: Call) -> JSON:
 
 
 @route("PATCH", "/api/v1/experiments/{experimentId}", about="name, description, notes, labels, resources, gc policy")
-def patch_experiment(master: Master, call: Call) -> JSON:
+def patch_experiment(master: Master, call: RestCall) -> JSON:
     """v1PatchExperimentResponse; the command line sends the whole object, nulls mean nothing."""
     fields = call.fields
     resources, storage = fields.fields("resources"), fields.fields("checkpointStorage")
@@ -119,62 +119,62 @@ def patch_experiment(master: Master, call: Call) -> JSON:
 
 
 @route("DELETE", "/api/v1/experiments/{experimentId}", about="delete with logs and checkpoints")
-def delete_experiment(master: Master, call: Call) -> None:
+def delete_experiment(master: Master, call: RestCall) -> None:
     """Begin the deletion of an experiment."""
     master.experiments.delete(call.id("experimentId", ExperimentId))
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/activate", about="let it run")
-def activate_experiment(master: Master, call: Call) -> None:
+def activate_experiment(master: Master, call: RestCall) -> None:
     """Let a paused experiment run."""
     master.experiments.activate(call.id("experimentId", ExperimentId))
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/pause", about="checkpoint and wait")
-def pause_experiment(master: Master, call: Call) -> None:
+def pause_experiment(master: Master, call: RestCall) -> None:
     """Checkpoint the trials of an experiment and hold it."""
     master.experiments.pause(call.id("experimentId", ExperimentId))
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/cancel", about="checkpoint and end")
-def cancel_experiment(master: Master, call: Call) -> None:
+def cancel_experiment(master: Master, call: RestCall) -> None:
     """Checkpoint the trials of an experiment and end it."""
     master.experiments.cancel(call.id("experimentId", ExperimentId))
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/kill", about="end at once")
-def kill_experiment(master: Master, call: Call) -> None:
+def kill_experiment(master: Master, call: RestCall) -> None:
     """End an experiment at once."""
     master.experiments.kill(call.id("experimentId", ExperimentId))
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/archive", about="archive")
-def archive_experiment(master: Master, call: Call) -> None:
+def archive_experiment(master: Master, call: RestCall) -> None:
     """Set the flag that keeps an ended experiment out of lists."""
     master.experiments.archive(call.id("experimentId", ExperimentId), archived=True)
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/unarchive", about="unarchive")
-def unarchive_experiment(master: Master, call: Call) -> None:
+def unarchive_experiment(master: Master, call: RestCall) -> None:
     """Clear the flag that archiving set."""
     master.experiments.archive(call.id("experimentId", ExperimentId), archived=False)
 
 
 @route("POST", "/api/v1/experiments/{experimentId}/move", about="move to another project")
-def move_experiment(master: Master, call: Call) -> None:
+def move_experiment(master: Master, call: RestCall) -> None:
     """Move an experiment to another project."""
     destination = call.fields.id("destinationProjectId", ProjectId) or ProjectId(0)
     master.experiments.move(call.id("experimentId", ExperimentId), destination)
 
 
 @route("PUT", "/api/v1/experiments/{experimentId}/labels/{label}", about="add a label")
-def put_label(master: Master, call: Call) -> JSON:
+def put_label(master: Master, call: RestCall) -> JSON:
     """v1PutExperimentLabelResponse."""
     return {"labels": master.experiments.label(call.id("experimentId", ExperimentId), call.path["label"], present=True)}
 
 
 @route("DELETE", "/api/v1/experiments/{experimentId}/labels/{label}", about="remove a label")
-def delete_label(master: Master, call: Call) -> JSON:
+def delete_label(master: Master, call: RestCall) -> JSON:
     """v1DeleteExperimentLabelResponse."""
     return {
         "labels": master.experiments.label(call.id("experimentId", ExperimentId), call.path["label"], present=False)
@@ -182,7 +182,7 @@ def delete_label(master: Master, call: Call) -> JSON:
 
 
 @route("GET", "/api/v1/experiments/{experimentId}/trials", about="its trials")
-def get_trials(master: Master, call: Call) -> JSON:
+def get_trials(master: Master, call: RestCall) -> JSON:
     """v1GetExperimentTrialsResponse."""
     sort = call.enum("sortBy", "SORT_BY_")
     page = master.trials.of_experiment(
@@ -196,7 +196,7 @@ def get_trials(master: Master, call: Call) -> JSON:
 
 
 @route("GET", "/api/v1/experiments/{experimentId}/checkpoints", about="its checkpoints, best first")
-def get_checkpoints(master: Master, call: Call) -> JSON:
+def get_checkpoints(master: Master, call: RestCall) -> JSON:
     """v1GetExperimentCheckpointsResponse; best first unless an order is asked for."""
     page = master.checkpoints.of_experiment(
         call.id("experimentId", ExperimentId), call.enums("states", "STATE_"), checkpoint_order(call), call.page()
@@ -204,13 +204,13 @@ def get_checkpoints(master: Master, call: Call) -> JSON:
     return encode.listed("checkpoints", page, encode.checkpoint)
 
 
-def checkpoint_order(call: Call) -> CheckpointOrder:
+def checkpoint_order(call: RestCall) -> CheckpointOrder:
     """Return the order a list of checkpoints is asked for in."""
     return CheckpointOrder(call.enum("sortByAttr", "SORT_BY_"), call.text("sortByMetric"), call.descending())
 
 
 @route("GET", "/api/v1/experiments/{experimentId}/model_def", about="the submitted files")
-def get_model_def(master: Master, call: Call) -> JSON:
+def get_model_def(master: Master, call: RestCall) -> JSON:
     """v1GetModelDefResponse."""
     definition = master.experiments.model_definition(call.id("experimentId", ExperimentId))
     return {"b64Tgz": base64.b64encode(definition).decode()}
@@ -221,7 +221,7 @@ def get_model_def(master: Master, call: Call) -> JSON:
     "/api/v1/experiments/{experimentId}/searcher/best_searcher_validation_metric",
     about="the best metric so far (404: none)",
 )
-def get_best_metric(master: Master, call: Call) -> JSON:
+def get_best_metric(master: Master, call: RestCall) -> JSON:
     """v1GetBestSearcherValidationMetricResponse; 404 while there is none, the harness relies on that."""
     return {"metric": master.experiments.best_metric(call.id("experimentId", ExperimentId))}
 

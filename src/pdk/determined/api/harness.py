@@ -1,6 +1,6 @@
 """Routes of what the harness inside a trial reports and waits for."""
 
-from pdk.determined.api.call import Call, Fields
+from pdk.determined.api.call import Fields, RestCall
 from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
@@ -14,32 +14,32 @@ ONE_SLOT = "accepted and without effect: every trial has one slot on one machine
 
 
 @route("POST", "/api/v1/runs/start", about="the harness begins to report")
-def start_run(master: Master, call: Call) -> JSON:
+def start_run(master: Master, call: RestCall) -> JSON:
     """v1RunPrepareForReportingResponse; storage ids are a matter of clusters."""
     master.reports.start_run(call.caller, call.fields.id("runId", TrialId) or TrialId(0))
     return {"storageId": None}
 
 
 @route("POST", "/api/v1/trials/{trialId}/metrics", about="report metrics of a group")
-def report_metrics(master: Master, call: Call) -> None:
+def report_metrics(master: Master, call: RestCall) -> None:
     """v1ReportTrialMetricsResponse."""
     fields = call.fields
     _report(master, call, fields.text("group") or "", fields.fields("metrics"))
 
 
 @route("POST", "/api/v1/trials/{trialId}/training_metrics", about="report training metrics")
-def report_training_metrics(master: Master, call: Call) -> None:
+def report_training_metrics(master: Master, call: RestCall) -> None:
     """The older route for the group training."""
     _report(master, call, MetricGroup.TRAINING, call.fields)
 
 
 @route("POST", "/api/v1/trials/{trialId}/validation_metrics", about="report validation metrics")
-def report_validation_metrics(master: Master, call: Call) -> None:
+def report_validation_metrics(master: Master, call: RestCall) -> None:
     """The older route for the group validation."""
     _report(master, call, MetricGroup.VALIDATION, call.fields)
 
 
-def _report(master: Master, call: Call, group: str, report: Fields) -> None:
+def _report(master: Master, call: RestCall, group: str, report: Fields) -> None:
     values = report.fields("metrics")
     batches = values.get("batchMetrics")
     if batches is not None and not isinstance(batches, list):
@@ -58,26 +58,26 @@ def _report(master: Master, call: Call, group: str, report: Fields) -> None:
 
 
 @route("POST", "/api/v1/trials/{trialId}/progress", about="report progress")
-def report_progress(master: Master, call: Call) -> None:
+def report_progress(master: Master, call: RestCall) -> None:
     """Take a trial's progress; the harness sends it between 0 and 1 (`is_raw`)."""
     progress = call.body if isinstance(call.body, int | float) else call.fields.real("progress")
     master.reports.progress(call.caller, call.id("trialId", TrialId), float(progress or 0.0))
 
 
 @route("POST", "/api/v1/trials/{trialId}/runner/metadata", about="report what the harness does")
-def report_runner_metadata(master: Master, call: Call) -> None:
+def report_runner_metadata(master: Master, call: RestCall) -> None:
     """Take what the harness is doing."""
     master.reports.runner_state(call.caller, call.id("trialId", TrialId), call.fields.text("state") or "")
 
 
 @route("POST", "/api/v1/trials/{trialId}/early_exit", about="report invalid hyperparameters")
-def report_early_exit(master: Master, call: Call) -> None:
+def report_early_exit(master: Master, call: RestCall) -> None:
     """Take the reason the harness will exit for."""
     master.reports.early_exit(call.caller, call.id("trialId", TrialId), call.fields.text("reason") or "")
 
 
 @route("POST", "/api/v1/checkpoints", about="report a checkpoint")
-def report_checkpoint(master: Master, call: Call) -> None:
+def report_checkpoint(master: Master, call: RestCall) -> None:
     """Take a checkpoint of a trial."""
     fields = call.fields
     report = CheckpointReport(
@@ -109,7 +109,7 @@ def file_sizes(resources: JSON) -> dict[str, int]:
 @route(
     "GET", "/api/v1/allocations/{allocationId}/signals/preemption", about="wait for the wish to stop", kind=Kind.POLL
 )
-async def preemption(engines: Engines, call: Call) -> JSON:
+async def preemption(engines: Engines, call: RestCall) -> JSON:
     """v1AllocationPreemptionSignalResponse: held until the trial shall stop, or for timeoutSeconds."""
     reports, caller, allocation_id = engines.master.reports, call.caller, AllocationId(call.path["allocationId"])
     timeout = min(MAX_POLL_SECONDS, max(0, call.number("timeoutSeconds")))
@@ -118,7 +118,7 @@ async def preemption(engines: Engines, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/allocations/{allocationId}/signals/ack_preemption", about="acknowledge the wish to stop")
-def ack_preemption(master: Master, call: Call) -> None:
+def ack_preemption(master: Master, call: RestCall) -> None:
     """Take the harness's word that it exits because it was asked to."""
     master.reports.acknowledge_preemption(call.caller, AllocationId(call.path["allocationId"]))
 
@@ -129,7 +129,7 @@ def ack_preemption(master: Master, call: Call) -> None:
 @route("POST", "/api/v1/allocations/{allocationId}/acceleratorData", about="report accelerators", partial=ONE_SLOT)
 @route("POST", "/api/v1/allocations/{allocationId}/ready", about="report readiness", partial=ONE_SLOT)
 @route("POST", "/api/v1/allocations/{allocationId}/waiting", about="report waiting", partial=ONE_SLOT)
-def of_allocation(master: Master, call: Call) -> None:
+def of_allocation(master: Master, call: RestCall) -> None:
     """Take note of something only a cluster needs (accelerators, readiness, pending preemption)."""
     master.reports.allocation(call.caller, AllocationId(call.path["allocationId"]))
 
@@ -137,7 +137,7 @@ def of_allocation(master: Master, call: Call) -> None:
 @route(
     "GET", "/api/v1/allocations/{allocationId}/resources/{resourcesId}/rendezvous", about="addresses of the machines"
 )
-def rendezvous(master: Master, call: Call) -> JSON:
+def rendezvous(master: Master, call: RestCall) -> JSON:
     """v1AllocationRendezvousInfoResponse: the one machine, one slot."""
     master.reports.allocation(call.caller, AllocationId(call.path["allocationId"]))
     return {"rendezvousInfo": {"addresses": ["127.0.0.1"], "rank": 0, "slots": [1]}}

@@ -1,7 +1,7 @@
 """Routes of who is who: the master, logins, users."""
 
 from pdk.determined.api import encode
-from pdk.determined.api.call import Call
+from pdk.determined.api.call import RestCall
 from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
@@ -12,7 +12,7 @@ from pdk.web.routing import route
 
 
 @route("GET", "/info", about="version and ids", public=True)
-def info(master: Master, call: Call) -> JSON:
+def info(master: Master, call: RestCall) -> JSON:
     """GET /info: what every command line asks first."""
     names = master.cluster.names
     return {
@@ -25,7 +25,7 @@ def info(master: Master, call: Call) -> JSON:
 
 
 @route("GET", "/api/v1/master", about="version, ids, features", public=True)
-def get_master(master: Master, call: Call) -> JSON:
+def get_master(master: Master, call: RestCall) -> JSON:
     """v1GetMasterResponse."""
     names = master.cluster.names
     return {
@@ -49,13 +49,13 @@ def get_master(master: Master, call: Call) -> JSON:
 
 
 @route("GET", "/api/v1/master/telemetry", about="always off", public=True)
-def get_telemetry(master: Master, call: Call) -> JSON:
+def get_telemetry(master: Master, call: RestCall) -> JSON:
     """v1GetTelemetryResponse: nothing is ever sent anywhere."""
     return {"enabled": False, "segmentKey": ""}
 
 
 @route("POST", "/api/v1/auth/login", about="log in with name and password", public=True)
-def login(master: Master, call: Call) -> JSON:
+def login(master: Master, call: RestCall) -> JSON:
     """v1LoginResponse."""
     fields = call.fields
     token, user = master.users.log_in(
@@ -65,39 +65,39 @@ def login(master: Master, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/auth/logout", about="end the session")
-def logout(master: Master, call: Call) -> None:
+def logout(master: Master, call: RestCall) -> None:
     """End the caller's session."""
     master.users.log_out(call.token)
 
 
 @route("GET", "/api/v1/auth/user", about="the caller")
 @route("GET", "/api/v1/me", about="the caller")
-def get_me(master: Master, call: Call) -> JSON:
+def get_me(master: Master, call: RestCall) -> JSON:
     """v1GetMeResponse; clients check a cached token with it."""
     return {"user": encode.user(call.caller.user)}
 
 
 @route("GET", "/api/v1/users", about="list users")
-def get_users(master: Master, call: Call) -> JSON:
+def get_users(master: Master, call: RestCall) -> JSON:
     """v1GetUsersResponse."""
     users = matching(master.users.list_users(), call.flag("active"), call.text("name"))
     return encode.listed("users", paged(users, call.page()), encode.user)
 
 
 @route("GET", "/api/v1/users/{userId}", about="one user")
-def get_user(master: Master, call: Call) -> JSON:
+def get_user(master: Master, call: RestCall) -> JSON:
     """v1GetUserResponse."""
     return {"user": encode.user(master.users.get(call.id("userId", UserId)))}
 
 
 @route("GET", "/api/v1/users/{username}/by-username", about="one user by name")
-def get_user_by_username(master: Master, call: Call) -> JSON:
+def get_user_by_username(master: Master, call: RestCall) -> JSON:
     """v1GetUserByUsernameResponse."""
     return {"user": encode.user(master.users.get_named(call.path["username"]))}
 
 
 @route("POST", "/api/v1/users", about="create a user", partial="no agent user groups")
-def post_user(master: Master, call: Call) -> JSON:
+def post_user(master: Master, call: RestCall) -> JSON:
     """v1PostUserResponse; only for admins."""
     fields = call.fields
     user = fields.fields("user")
@@ -112,7 +112,7 @@ def post_user(master: Master, call: Call) -> JSON:
 
 
 @route("PATCH", "/api/v1/users/{userId}", about="change a user", partial="no agent user groups")
-def patch_user(master: Master, call: Call) -> JSON:
+def patch_user(master: Master, call: RestCall) -> JSON:
     """v1PatchUserResponse."""
     fields = call.fields
     password = fields.text("password")
@@ -129,7 +129,7 @@ def patch_user(master: Master, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/users/{userId}/password", about="set a password")
-def set_password(master: Master, call: Call) -> JSON:
+def set_password(master: Master, call: RestCall) -> JSON:
     """v1SetUserPasswordResponse; the body is the hashed password itself, a JSON string."""
     if not isinstance(call.body, str):
         raise InvalidRequest("the request body must be the password as a JSON string")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 from pdk.base.clock import from_rfc3339, rfc3339_now, to_rfc3339
 from pdk.determined.api import encode
-from pdk.determined.api.call import Call, Fields
+from pdk.determined.api.call import Fields, RestCall
 from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import InvalidRequest, NotAllowed
 from pdk.determined.master.logs import NEWEST
@@ -26,7 +26,7 @@ LEVELS = set(LogLevel)
 @route(
     "GET", "/api/v1/trials/{trialId}/logs", about="its log, also followed", kind=Kind.STREAM, partial="no regex search"
 )
-async def trial_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
+async def trial_logs(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
     """v1TrialLogsResponse, one per line."""
     trial_id = call.id("trialId", TrialId)
     await engines.run(engines.master.trials.get, trial_id)
@@ -35,7 +35,7 @@ async def trial_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
 
 
 @route("GET", "/api/v1/tasks/{taskId}/logs", about="its log, also followed", kind=Kind.STREAM)
-async def task_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
+async def task_logs(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
     """v1TaskLogsResponse, one per line."""
     task_id = TaskId(call.path["taskId"])
     await engines.run(engines.master.cluster.task, task_id)
@@ -44,14 +44,14 @@ async def task_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
 
 
 @route("GET", "/api/v1/trials/{trialId}/logs/fields", about="values to filter the log by", kind=Kind.STREAM)
-async def trial_log_fields(engines: Engines, call: Call) -> AsyncIterator[JSON]:
+async def trial_log_fields(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
     """v1TrialLogsFieldsResponse: the distinct values of a log's columns."""
     fields = await _fields(engines, TaskLogFilter(trial_id=call.id("trialId", TrialId)))
     yield {name: values for name, values in fields.items() if name != "allocationIds"}
 
 
 @route("GET", "/api/v1/tasks/{taskId}/logs/fields", about="values to filter by", kind=Kind.STREAM)
-async def task_log_fields(engines: Engines, call: Call) -> AsyncIterator[JSON]:
+async def task_log_fields(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
     """v1TaskLogsFieldsResponse: the distinct values of a log's columns."""
     yield await _fields(engines, TaskLogFilter(task_id=TaskId(call.path["taskId"])))
 
@@ -68,7 +68,7 @@ async def _fields(engines: Engines, wanted: TaskLogFilter) -> JSON:
     }
 
 
-async def _lines(engines: Engines, call: Call, wanted: TaskLogFilter) -> AsyncIterator[LogLine]:
+async def _lines(engines: Engines, call: RestCall, wanted: TaskLogFilter) -> AsyncIterator[LogLine]:
     limit = call.number("limit")
     if wanted.agent_ids and AGENT_ID not in wanted.agent_ids:
         return
@@ -99,7 +99,7 @@ async def _ascending(engines: Engines, wanted: TaskLogFilter, limit: int, follow
 
 
 @route("GET", "/api/v1/master/logs", about="the master's own log, also followed", kind=Kind.STREAM)
-async def master_logs(engines: Engines, call: Call) -> AsyncIterator[JSON]:
+async def master_logs(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
     """v1MasterLogsResponse: the latest records, followed if asked for; a negative offset counts from the end."""
     entries = engines.master.own_log.read(0)
     start, end = PageRequest(min(call.number("offset"), len(entries)), call.number("limit")).window(len(entries))
@@ -119,7 +119,7 @@ def _master_entry(entry: MasterLogEntry) -> JSON:
     return {"id": entry.id, "timestamp": entry.timestamp, "level": f"LOG_LEVEL_{level}", "message": entry.message}
 
 
-def _filter(call: Call, trial_id: TrialId | None = None, task_id: TaskId | None = None) -> TaskLogFilter:
+def _filter(call: RestCall, trial_id: TrialId | None = None, task_id: TaskId | None = None) -> TaskLogFilter:
     return TaskLogFilter(
         trial_id=trial_id,
         task_id=task_id,
@@ -147,7 +147,7 @@ def _moment(text: str, name: str) -> str:
 
 @route("POST", "/api/v1/task/logs", about="send log lines")
 @route("POST", "/task-logs", about="send log lines (bare list)")
-def post_task_logs(master: Master, call: Call) -> None:
+def post_task_logs(master: Master, call: RestCall) -> None:
     """Take lines a task sends: {"logs": [...]} on /api/v1, a bare list on /task-logs."""
     posted = call.body if isinstance(call.body, list) else call.fields.get("logs") or []
     if not isinstance(posted, list) or len(posted) > MAX_POSTED_LINES:
@@ -156,7 +156,7 @@ def post_task_logs(master: Master, call: Call) -> None:
     master.logs.store_now([_posted_line(Fields(line), trial_of) for line in posted])
 
 
-def _trial_finder(master: Master, call: Call) -> Callable[[TaskId], TrialId]:
+def _trial_finder(master: Master, call: RestCall) -> Callable[[TaskId], TrialId]:
     found: dict[TaskId, TrialId] = {}
     own = call.caller.allocation_id
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from pdk.determined.api import encode
-from pdk.determined.api.call import Call, Fields
+from pdk.determined.api.call import Fields, RestCall
 from pdk.determined.errors import InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.models import ModelFields, ModelFilter, VersionFields
@@ -12,7 +12,7 @@ from pdk.web.routing import route
 
 
 @route("GET", "/api/v1/models", about="list, filter, sort, page")
-def get_models(master: Master, call: Call) -> JSON:
+def get_models(master: Master, call: RestCall) -> JSON:
     """v1GetModelsResponse; `name` is a part of the name."""
     wanted = ModelFilter(
         name=call.text("name"),
@@ -31,63 +31,63 @@ def get_models(master: Master, call: Call) -> JSON:
 
 
 @route("GET", "/api/v1/model/labels", about="labels by popularity")
-def get_labels(master: Master, call: Call) -> JSON:
+def get_labels(master: Master, call: RestCall) -> JSON:
     """v1GetModelLabelsResponse."""
     return {"labels": master.models.labels()}
 
 
 @route("POST", "/api/v1/models", about="create a model")
-def post_model(master: Master, call: Call) -> JSON:
+def post_model(master: Master, call: RestCall) -> JSON:
     """v1PostModelResponse."""
     return {"model": encode.model(master.models.create(call.caller, _model_fields(call.fields)))}
 
 
 @route("GET", "/api/v1/models/{modelName}", about="one model by name or id")
-def get_model(master: Master, call: Call) -> JSON:
+def get_model(master: Master, call: RestCall) -> JSON:
     """v1GetModelResponse; digits only are an id."""
     return {"model": encode.model(master.models.get(call.path["modelName"]))}
 
 
 @route("PATCH", "/api/v1/models/{modelName}", about="change a model")
-def patch_model(master: Master, call: Call) -> JSON:
+def patch_model(master: Master, call: RestCall) -> JSON:
     """v1PatchModelResponse."""
     return {"model": encode.model(master.models.patch(call.path["modelName"], _model_fields(call.fields)))}
 
 
 @route("POST", "/api/v1/models/{modelName}/archive", about="archive")
-def archive_model(master: Master, call: Call) -> None:
+def archive_model(master: Master, call: RestCall) -> None:
     """Set the flag: the model can no longer change."""
     master.models.archive(call.path["modelName"], archived=True)
 
 
 @route("POST", "/api/v1/models/{modelName}/unarchive", about="unarchive")
-def unarchive_model(master: Master, call: Call) -> None:
+def unarchive_model(master: Master, call: RestCall) -> None:
     """Clear the flag that archiving set."""
     master.models.archive(call.path["modelName"], archived=False)
 
 
 @route("POST", "/api/v1/models/{modelName}/move", about="move to another workspace")
-def move_model(master: Master, call: Call) -> None:
+def move_model(master: Master, call: RestCall) -> None:
     """Move a model to another workspace."""
     fields = ModelFields(workspace_id=call.fields.id("destinationWorkspaceId", WorkspaceId))
     master.models.patch(call.path["modelName"], fields)
 
 
 @route("DELETE", "/api/v1/models/{modelName}", about="delete a model")
-def delete_model(master: Master, call: Call) -> None:
+def delete_model(master: Master, call: RestCall) -> None:
     """Delete a model and its versions, never the checkpoints."""
     master.models.delete(call.caller, call.path["modelName"])
 
 
 @route("GET", "/api/v1/models/{modelName}/versions", about="its versions")
-def get_versions(master: Master, call: Call) -> JSON:
+def get_versions(master: Master, call: RestCall) -> JSON:
     """v1GetModelVersionsResponse."""
     model, page = master.models.list_versions(call.path["modelName"], bool(call.descending()), call.page())
     return {"model": encode.model(model), **encode.listed("modelVersions", page, encode.model_version)}
 
 
 @route("POST", "/api/v1/models/{modelName}/versions", about="register a checkpoint as the next version")
-def post_version(master: Master, call: Call) -> JSON:
+def post_version(master: Master, call: RestCall) -> JSON:
     """v1PostModelVersionResponse."""
     uuid = CheckpointUuid(call.fields.required("checkpointUuid"))
     detail = master.models.register(call.caller, call.path["modelName"], uuid, _version_fields(call.fields))
@@ -95,14 +95,14 @@ def post_version(master: Master, call: Call) -> JSON:
 
 
 @route("GET", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="one version")
-def get_version(master: Master, call: Call) -> JSON:
+def get_version(master: Master, call: RestCall) -> JSON:
     """v1GetModelVersionResponse."""
     detail = master.models.get_version(call.path["modelName"], call.id("modelVersionNum", int))
     return {"modelVersion": encode.model_version(detail)}
 
 
 @route("PATCH", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="change a version")
-def patch_version(master: Master, call: Call) -> JSON:
+def patch_version(master: Master, call: RestCall) -> JSON:
     """v1PatchModelVersionResponse."""
     number = call.id("modelVersionNum", int)
     detail = master.models.patch_version(call.path["modelName"], number, _version_fields(call.fields))
@@ -110,7 +110,7 @@ def patch_version(master: Master, call: Call) -> JSON:
 
 
 @route("DELETE", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="delete a version")
-def delete_version(master: Master, call: Call) -> None:
+def delete_version(master: Master, call: RestCall) -> None:
     """Delete a version, never its checkpoint."""
     master.models.delete_version(call.caller, call.path["modelName"], call.id("modelVersionNum", int))
 

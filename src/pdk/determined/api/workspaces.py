@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pdk.determined.api import encode
-from pdk.determined.api.call import Call
+from pdk.determined.api.call import RestCall
 from pdk.determined.errors import CallNotServed, InvalidRequest
 from pdk.determined.master.master import Master
 from pdk.determined.master.paging import paged
@@ -29,7 +29,7 @@ PROJECT_SORT: dict[str, Callable[[ProjectView], Any]] = {
 
 
 @route("GET", "/api/v1/workspaces", about="list, filter, sort, page")
-def get_workspaces(master: Master, call: Call) -> JSON:
+def get_workspaces(master: Master, call: RestCall) -> JSON:
     """v1GetWorkspacesResponse."""
     views = named(master.workspaces.list_workspaces(), call.text("name"), call.text("nameCaseSensitive"))
     archived, users = call.flag("archived"), call.texts("users")
@@ -40,13 +40,13 @@ def get_workspaces(master: Master, call: Call) -> JSON:
 
 
 @route("GET", "/api/v1/workspaces/{id}", about="one workspace")
-def get_workspace(master: Master, call: Call) -> JSON:
+def get_workspace(master: Master, call: RestCall) -> JSON:
     """v1GetWorkspaceResponse."""
     return {"workspace": encode.workspace(master.workspaces.get_workspace(call.id("id", WorkspaceId)))}
 
 
 @route("POST", "/api/v1/workspaces", about="create a workspace", partial="name only")
-def post_workspace(master: Master, call: Call) -> JSON:
+def post_workspace(master: Master, call: RestCall) -> JSON:
     """v1PostWorkspaceResponse; namespaceBindings must be an object, the command line iterates it."""
     fields = call.fields
     for name in ("checkpointStorageConfig", "clusterNamespaceMeta", "clusterQuotaPairs"):
@@ -57,33 +57,33 @@ def post_workspace(master: Master, call: Call) -> JSON:
 
 
 @route("PATCH", "/api/v1/workspaces/{id}", about="rename a workspace", partial="name only")
-def patch_workspace(master: Master, call: Call) -> JSON:
+def patch_workspace(master: Master, call: RestCall) -> JSON:
     """v1PatchWorkspaceResponse."""
     view = master.workspaces.rename_workspace(call.id("id", WorkspaceId), call.fields.required("name"))
     return {"workspace": encode.workspace(view), "namespaceBindings": {}}
 
 
 @route("POST", "/api/v1/workspaces/{id}/archive", about="archive with its projects")
-def archive_workspace(master: Master, call: Call) -> None:
+def archive_workspace(master: Master, call: RestCall) -> None:
     """Set the flag of a workspace and of its projects."""
     master.workspaces.archive_workspace(call.id("id", WorkspaceId), archived=True)
 
 
 @route("POST", "/api/v1/workspaces/{id}/unarchive", about="unarchive with its projects")
-def unarchive_workspace(master: Master, call: Call) -> None:
+def unarchive_workspace(master: Master, call: RestCall) -> None:
     """Clear the flag of a workspace and of its projects."""
     master.workspaces.archive_workspace(call.id("id", WorkspaceId), archived=False)
 
 
 @route("DELETE", "/api/v1/workspaces/{id}", about="delete a workspace", partial="only an empty one")
-def delete_workspace(master: Master, call: Call) -> JSON:
+def delete_workspace(master: Master, call: RestCall) -> JSON:
     """v1DeleteWorkspaceResponse; only when it holds no experiments and models."""
     master.workspaces.delete_workspace(call.id("id", WorkspaceId))
     return {"completed": True}
 
 
 @route("GET", "/api/v1/workspaces/{id}/projects", about="its projects")
-def get_workspace_projects(master: Master, call: Call) -> JSON:
+def get_workspace_projects(master: Master, call: RestCall) -> JSON:
     """v1GetWorkspaceProjectsResponse; workspace 0 means all of them."""
     every = [view.workspace.id for view in master.workspaces.list_workspaces()]
     ids = [call.id("id", WorkspaceId)] if call.id("id", WorkspaceId) else every
@@ -96,7 +96,7 @@ def get_workspace_projects(master: Master, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/workspaces/{workspaceId}/projects", about="create a project")
-def post_project(master: Master, call: Call) -> JSON:
+def post_project(master: Master, call: RestCall) -> JSON:
     """v1PostProjectResponse."""
     fields = call.fields
     view = master.workspaces.create_project(
@@ -110,13 +110,13 @@ def post_project(master: Master, call: Call) -> JSON:
 
 
 @route("GET", "/api/v1/projects/{id}", about="one project")
-def get_project(master: Master, call: Call) -> JSON:
+def get_project(master: Master, call: RestCall) -> JSON:
     """v1GetProjectResponse."""
     return {"project": encode.project(master.workspaces.get_project(call.id("id", ProjectId)))}
 
 
 @route("PATCH", "/api/v1/projects/{id}", about="change a project")
-def patch_project(master: Master, call: Call) -> JSON:
+def patch_project(master: Master, call: RestCall) -> JSON:
     """v1PatchProjectResponse."""
     fields = call.fields
     patch = ProjectPatch(fields.text("name"), fields.text("description"), fields.text("key"))
@@ -124,7 +124,7 @@ def patch_project(master: Master, call: Call) -> JSON:
 
 
 @route("PUT", "/api/v1/projects/{projectId}/notes", about="replace the notes")
-def put_project_notes(master: Master, call: Call) -> JSON:
+def put_project_notes(master: Master, call: RestCall) -> JSON:
     """v1PutProjectNotesResponse."""
     notes = [
         {"name": note.text("name") or "", "contents": note.text("contents") or ""}
@@ -134,25 +134,25 @@ def put_project_notes(master: Master, call: Call) -> JSON:
 
 
 @route("POST", "/api/v1/projects/{id}/archive", about="archive")
-def archive_project(master: Master, call: Call) -> None:
+def archive_project(master: Master, call: RestCall) -> None:
     """Set the flag: no experiment can be added."""
     master.workspaces.archive_project(call.id("id", ProjectId), archived=True)
 
 
 @route("POST", "/api/v1/projects/{id}/unarchive", about="unarchive")
-def unarchive_project(master: Master, call: Call) -> None:
+def unarchive_project(master: Master, call: RestCall) -> None:
     """Clear the flag that archiving set."""
     master.workspaces.archive_project(call.id("id", ProjectId), archived=False)
 
 
 @route("DELETE", "/api/v1/projects/{id}", about="delete a project", partial="only an empty one")
-def delete_project(master: Master, call: Call) -> JSON:
+def delete_project(master: Master, call: RestCall) -> JSON:
     """v1DeleteProjectResponse; only when it holds no experiments."""
     master.workspaces.delete_project(call.id("id", ProjectId))
     return {"completed": True}
 
 
-def _sort(table: dict[str, Callable[[Any], Any]], call: Call) -> Callable[[Any], Any]:
+def _sort(table: dict[str, Callable[[Any], Any]], call: RestCall) -> Callable[[Any], Any]:
     name = call.enum("sortBy", "SORT_BY_")
     if name not in table:
         raise InvalidRequest(f"unsupported sort by {name}")

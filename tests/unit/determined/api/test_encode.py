@@ -12,11 +12,13 @@ import yaml
 from determined.common.api import bindings
 
 from pdk.determined.api.app import HANDLERS
-from pdk.determined.api.call import Call
+from pdk.determined.api.call import RestCall
 from pdk.determined.api.compatibility import shape
 from pdk.determined.master.master import Master
 from pdk.determined.master.settings import MasterSettings
+from pdk.determined.master.transitions import Transitions
 from pdk.determined.master.users import Caller
+from pdk.determined.store.schema import open_database
 from pdk.web.routing import routes_of
 
 UUID = "00000001-0000-4000-8000-000000000000"
@@ -54,8 +56,11 @@ def master(tmp_path_factory):
     }
     files = [{"path": "a.py", "type": 48, "content": "", "mode": 420, "mtime": "5"}]
     answer("POST", "/api/v1/experiments", body={"config": yaml.safe_dump(config), "modelDefinition": files})
-    opened = master._loop._transitions.open_allocation(1, 1)
-    master._loop._transitions.mark_running(opened[0], opened[1])
+    db = open_database(settings.data_dir / "determined.db")
+    transitions = Transitions(db, master.signals)
+    opened = transitions.open_allocation(1, 1)
+    transitions.mark_running(opened[0], opened[1])
+    db.close()
     for group in ("training", "validation"):
         report = {"trialRunId": 1, "stepsCompleted": 5, "metrics": {"avgMetrics": {"loss": 0.5}, "batchMetrics": [{}]}}
         answer("POST", "/api/v1/trials/{}/metrics", body={"group": group, "metrics": report}, trialId="1")
@@ -83,7 +88,7 @@ class Driver:
         self.identity = Caller(master.users.get_named("admin"))
 
     def __call__(self, method, path, query=None, body=None, **parameters):
-        call = Call(parameters, query or {}, body, "", "", self.identity)
+        call = RestCall(parameters, query or {}, body, "", "", self.identity)
         return json.loads(json.dumps(self.routes[method, path].handler(self.master, call), allow_nan=False))
 
 

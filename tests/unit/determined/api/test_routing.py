@@ -6,7 +6,7 @@ from pdk.base import errors as categories
 from pdk.determined import errors as domain
 from pdk.determined.api import errors
 from pdk.determined.api.app import HANDLERS, json_of
-from pdk.determined.api.call import Call, Fields, camel_case, snake_case
+from pdk.determined.api.call import Fields, RestCall, camel_case, snake_case
 from pdk.determined.errors import InvalidRequest
 from pdk.web.routing import Router, routes_of
 
@@ -16,15 +16,15 @@ def test_no_two_handlers_answer_one_request():
 
 
 def test_parameters_of_paths_and_queries():
-    call = Call({"id": "7"}, {"states": ["STATE_ACTIVE", "STATE_PAUSED"], "limit": ["5"], "archived": ["false"]})
+    call = RestCall({"id": "7"}, {"states": ["STATE_ACTIVE", "STATE_PAUSED"], "limit": ["5"], "archived": ["false"]})
     assert call.id("id", int) == 7
     assert call.enums("states", "STATE_") == ["ACTIVE", "PAUSED"]
     assert (call.page().limit, call.flag("archived"), call.flag("absent"), call.descending()) == (5, False, None, None)
     for bad in ("x", "1.5", "", "9" * 12, "1e3", "0x1"):
         with pytest.raises(InvalidRequest):
-            Call({"id": bad}).id("id", int)
+            RestCall({"id": bad}).id("id", int)
     with pytest.raises(InvalidRequest):
-        Call({}, {"archived": ["maybe"]}).flag("archived")
+        RestCall({}, {"archived": ["maybe"]}).flag("archived")
 
 
 def test_fields_of_bodies():

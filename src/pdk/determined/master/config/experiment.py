@@ -15,7 +15,6 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from annotated_types import Ge
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -287,7 +286,7 @@ class TrialResources(Section):
     resource_pool: Text = ""
     shm_size: Any = None
     slots_per_trial: Count = 1
-    weight: Annotated[Real, Ge(0)] = 1
+    weight: Annotated[Real, Field(ge=0)] = 1
 
 
 LOG_POLICIES = [

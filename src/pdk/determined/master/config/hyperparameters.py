@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from annotated_types import Ge
-from pydantic import PlainValidator, TypeAdapter, model_validator
+from pydantic import Field, PlainValidator, TypeAdapter, model_validator
 
 from pdk.determined.master.config.fields import ROOT, Positive, Real, Section, Text, Whole, check, choice, wrong
 
@@ -56,7 +55,7 @@ class IntRange(DoubleRange):
 class LogRange(DoubleRange):
     """`base` to the power of a number."""
 
-    base: Annotated[Real, Ge(1)] = 10
+    base: Annotated[Real, Field(ge=1)] = 10
 
 
 class Categorical(Section):
