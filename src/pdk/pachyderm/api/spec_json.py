@@ -65,11 +65,11 @@ def canonicalise(value: Any, message: Descriptor, path: str = "") -> Json:
         where = f"{path}.{given}" if path else given
         if given not in fields:
             near = difflib.get_close_matches(given, fields, n=1)
-            hint = f' (did you mean "{fields[near[0]].name}"?)' if near else ""
+            hint = f' (did you mean "{fields[near[0]].name.lower()}"?)' if near else ""
             raise InvalidSpec(f'unknown field "{given}"{hint}', where)
         name = fields[given].name
         if name in result:
-            raise InvalidSpec(f'field "{name}" is given twice, in snake_case and in camelCase', where)
+            raise InvalidSpec(f'field "{name.lower()}" is given twice, in snake_case and in camelCase', where)
         result[name] = None if item is None else _canonical_field(item, fields[given], where)
     return result
 

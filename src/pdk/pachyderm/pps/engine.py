@@ -38,7 +38,6 @@ class Pps:
         """Hook into `pfs`; nothing runs before `start`."""
         self._db = db
         self._pfs = pfs
-        self._changes = changes
         self._launcher = launcher
         self._images = images
         self._settings = settings
