@@ -8,6 +8,9 @@ import operator
 from dataclasses import astuple, dataclass
 from typing import NewType
 
+# The branch that has the spec of a pipeline, the size of a repo, and a bucket named without one.
+MASTER = "master"
+
 # Row ids; clients never see them.
 RepoId = NewType("RepoId", int)
 BranchId = NewType("BranchId", int)

@@ -5,7 +5,7 @@ Called by the test that keeps the page current, which also writes it anew.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pdk.pachyderm.api.server import Handler, Methods, mark_of
+from pdk.pachyderm.api.server import Methods, RpcHandler, mark_of
 from pdk.pachyderm.api.wire import Wire
 
 PRELUDE = """\
@@ -51,7 +51,7 @@ def page(wire: Wire, services: Iterable[Methods]) -> str:
     return f"{PRELUDE}{''.join(sections)}\n## Other services\n\nUNIMPLEMENTED as a whole: {others}.\n"
 
 
-def _section(wire: Wire, handlers: Mapping[tuple[str, str], Handler], service: str) -> Iterator[str]:
+def _section(wire: Wire, handlers: Mapping[tuple[str, str], RpcHandler], service: str) -> Iterator[str]:
     yield f"\n## {service}\n"
     own = [method for name, method in wire.rpcs if name == service]
     for refuses, title in ((False, "what it does"), (True, "why it is always refused")):
@@ -65,12 +65,12 @@ def _section(wire: Wire, handlers: Mapping[tuple[str, str], Handler], service: s
         yield f"\nUNIMPLEMENTED: {', '.join(missing)}.\n"
 
 
-def _refuses(handler: Handler | None) -> bool | None:
+def _refuses(handler: RpcHandler | None) -> bool | None:
     """Tell whether a handler always refuses; None without one."""
     mark = mark_of(handler)
     return None if mark is None else mark.refuses
 
 
-def _about(handler: Handler) -> str:
+def _about(handler: RpcHandler) -> str:
     """Return the first sentence of a handler's docstring."""
     return (handler.__doc__ or "").strip().splitlines()[0].rstrip(".").replace("|", "\\|")

@@ -10,7 +10,7 @@ from pachyderm_sdk.api import pfs
 from pdk.base.errors import InvalidArgument, Unimplemented
 from pdk.pachyderm.api.fields import has, which, wrapped
 from pdk.pachyderm.api.messages import Messages, commit_of, require
-from pdk.pachyderm.api.server import Call, rpc
+from pdk.pachyderm.api.server import RpcCall, rpc
 from pdk.pachyderm.api.urls import read_url
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs.engine import Pfs
@@ -42,7 +42,7 @@ class FileService:
     # Writing
 
     @rpc("ModifyFile")
-    def modify_file(self, requests: Iterator[pfs.ModifyFileRequest], call: Call) -> None:
+    def modify_file(self, requests: Iterator[pfs.ModifyFileRequest], call: RpcCall) -> None:
         """Change the files of a commit; all or nothing, at the end of the stream."""
         first = next(requests, None)
         if first is None or which(first, "body") != "set_commit":
@@ -88,7 +88,7 @@ class FileService:
     # Reading
 
     @rpc("GetFile")
-    def get_file(self, request: pfs.GetFileRequest, call: Call) -> Iterator[BytesValue]:
+    def get_file(self, request: pfs.GetFileRequest, call: RpcCall) -> Iterator[BytesValue]:
         """Send the content of the one file that a pattern matches."""
         if request.url:
             raise Unimplemented("getting files to a URL is not implemented")
@@ -98,7 +98,7 @@ class FileService:
         return self._send(files.read(files.find_one(request.file.path), request.offset))
 
     @rpc("GetFileTAR")
-    def get_file_tar(self, request: pfs.GetFileRequest, call: Call) -> Iterator[BytesValue]:
+    def get_file_tar(self, request: pfs.GetFileRequest, call: RpcCall) -> Iterator[BytesValue]:
         """Send everything that a pattern matches as a tar."""
         if request.url:
             raise Unimplemented("getting files to a URL is not implemented")
@@ -110,18 +110,18 @@ class FileService:
         return (self._wire[BytesValue](value=chunk) for chunk in _regroup(pieces))
 
     @rpc("InspectFile")
-    def inspect_file(self, request: pfs.InspectFileRequest, call: Call) -> pfs.FileInfo:
+    def inspect_file(self, request: pfs.InspectFileRequest, call: RpcCall) -> pfs.FileInfo:
         """Describe a file or folder."""
         return self._messages.file_info(self._files(request, call).inspect(request.file.path))
 
     @rpc("ListFile")
-    def list_file(self, request: pfs.ListFileRequest, call: Call) -> Iterator[pfs.FileInfo]:
+    def list_file(self, request: pfs.ListFileRequest, call: RpcCall) -> Iterator[pfs.FileInfo]:
         """Describe what lies directly in a folder."""
         files, marker = self._files(request, call), request.pagination_marker.path
         return self._infos(files.list(request.file.path, marker, request.number, request.reverse))
 
     @rpc("WalkFile")
-    def walk_file(self, request: pfs.WalkFileRequest, call: Call) -> Iterator[pfs.FileInfo]:
+    def walk_file(self, request: pfs.WalkFileRequest, call: RpcCall) -> Iterator[pfs.FileInfo]:
         """Describe a folder and everything below it."""
         if request.reverse:
             raise Unimplemented("walking in reverse is not implemented")
@@ -129,7 +129,7 @@ class FileService:
         return self._infos(islice(infos, request.number or None))
 
     @rpc("GlobFile")
-    def glob_file(self, request: pfs.GlobFileRequest, call: Call) -> Iterator[pfs.FileInfo]:
+    def glob_file(self, request: pfs.GlobFileRequest, call: RpcCall) -> Iterator[pfs.FileInfo]:
         """Describe the files and folders whose path matches, perhaps only those in a range of paths."""
         require(request, "commit")
         files = self._pfs.files(self._pfs.resolve(commit_of(request.commit)), call.cancelled)
@@ -138,7 +138,7 @@ class FileService:
         return self._infos(info for info in infos if lower <= info.path and (not upper or info.path < upper))
 
     @rpc("DiffFile")
-    def diff_file(self, request: pfs.DiffFileRequest, call: Call) -> Iterator[pfs.DiffFileResponse]:
+    def diff_file(self, request: pfs.DiffFileRequest, call: RpcCall) -> Iterator[pfs.DiffFileResponse]:
         """Describe what differs between two commits below a path; by default between a commit and its parent."""
         require(request, "new_file")
         new = self._pfs.resolve(commit_of(request.new_file.commit))
@@ -153,7 +153,7 @@ class FileService:
     def _infos(self, infos: Iterable[FileInfo]) -> Iterator[pfs.FileInfo]:
         return map(self._messages.file_info, infos)
 
-    def _files(self, request: _OfFile, call: Call) -> Files:
+    def _files(self, request: _OfFile, call: RpcCall) -> Files:
         require(request, "file")
         return self._pfs.files(self._pfs.resolve(commit_of(request.file.commit)), call.cancelled)
 

@@ -11,9 +11,7 @@ from pdk.base.errors import InvalidArgument, NotFound
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.files import Files
 from pdk.pachyderm.pfs.types import DEFAULT_PROJECT, CommitHandle, FileInfo, FileType
-from pdk.pachyderm.values import Repo
-
-MASTER = "master"
+from pdk.pachyderm.values import MASTER, Repo
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 The classes of `api/pfs.py`, `api/pps.py`, `api/admin.py`, ... mark each handler with `@rpc("InspectCommit")`, and
 `methods_of` collects them. A handler takes the decoded request (an iterator of requests when the client streams) and a
-`Call`, and returns a message, None (= Empty), or an iterable of messages when the server streams. It raises the errors
-of `pdk.base.errors`; `api/status.py` maps them. The first line of its docstring is its row of the compatibility page.
-Methods without a handler answer UNIMPLEMENTED. Mirrors the interceptors of pachd's `internal/middleware`.
+`RpcCall`, and returns a message, None (= Empty), or an iterable of messages when the server streams. It raises the
+errors of `pdk.base.errors`; `api/status.py` maps them. The first line of its docstring is its row of the compatibility
+page. Methods without a handler answer UNIMPLEMENTED. Mirrors the interceptors of pachd's `internal/middleware`.
 """
 
 import logging
@@ -44,7 +44,7 @@ OPTIONS = [
 BREAK_OFF_SECONDS = 0.005
 
 
-class Call:
+class RpcCall:
     """What a handler may know of the call beside the request."""
 
     def __init__(self, context: grpc.ServicerContext) -> None:
@@ -61,9 +61,9 @@ class Call:
         return not self._context.add_callback(gone.set) or gone.wait(BREAK_OFF_SECONDS)
 
 
-Handler = Callable[[Any, Call], Any]
+RpcHandler = Callable[[Any, RpcCall], Any]
 # (service, method), as in `("pfs_v2.API", "InspectCommit")` -> handler.
-Methods = Mapping[tuple[str, str], Handler]
+Methods = Mapping[tuple[str, str], RpcHandler]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -122,7 +122,7 @@ class PachdServer:
         self._changes = changes
         self._host = host
         self.port = port
-        methods: dict[tuple[str, str], Handler] = {}
+        methods: dict[tuple[str, str], RpcHandler] = {}
         for service in services:
             methods.update(service)
         self._server = grpc.server(futures.ThreadPoolExecutor(THREADS, "grpc"), options=OPTIONS)
@@ -161,7 +161,7 @@ class _Router(grpc.GenericRpcHandler):  # type: ignore[misc]
             return _raw_handler(_unimplemented(service, method))
         return self._dress(rpc, handler)
 
-    def _dress(self, rpc: Rpc, handler: Handler) -> grpc.RpcMethodHandler:
+    def _dress(self, rpc: Rpc, handler: RpcHandler) -> grpc.RpcMethodHandler:
         def unary(request: Any, context: grpc.ServicerContext) -> Any:
             with _Answering(context, rpc):
                 answer = handler(request, self._call(context))
@@ -183,9 +183,9 @@ class _Router(grpc.GenericRpcHandler):  # type: ignore[misc]
             response_serializer=_serialize,
         )
 
-    def _call(self, context: grpc.ServicerContext) -> Call:
+    def _call(self, context: grpc.ServicerContext) -> RpcCall:
         context.add_callback(self._changes.notify)  # wakes a handler that waits for a change when its client goes away
-        call = Call(context)
+        call = RpcCall(context)
         # The SDK sends an empty id when there is none. With one, doing the work now would be wrong.
         if call.metadata.get("pach-transaction"):
             raise Unimplemented("transactions are not implemented: leave the transaction (pachctl stop transaction)")

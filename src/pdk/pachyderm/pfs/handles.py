@@ -11,7 +11,8 @@ from pdk.base.errors import InvalidArgument
 from pdk.pachyderm.errors import BranchNotFound, CommitNotFound
 from pdk.pachyderm.pfs.infos import find_repo
 from pdk.pachyderm.pfs.types import CommitHandle
-from pdk.pachyderm.store import branches, commits
+from pdk.pachyderm.store import branches as branch_rows
+from pdk.pachyderm.store import commits as commit_rows
 from pdk.pachyderm.store.commits import CommitRow
 from pdk.pachyderm.store.repos import RepoRow
 from pdk.pachyderm.values import CommitSetId
@@ -43,16 +44,16 @@ def resolve(conn: sqlite3.Connection, handle: CommitHandle) -> CommitRow:
 def _base(conn: sqlite3.Connection, repo: RepoRow, base: str) -> CommitRow:
     if ids.is_id(base):
         set_id = CommitSetId(base)
-        row = commits.get(conn, repo.id, set_id) or commits.provenance_of_set(conn, set_id, repo.id)
+        row = commit_rows.get(conn, repo.id, set_id) or commit_rows.provenance_of_set(conn, set_id, repo.id)
         if row is None:
             raise CommitNotFound(repo.repo, base)
         return row
-    branch = branches.get(conn, repo.id, base)
+    branch = branch_rows.get(conn, repo.id, base)
     if branch is None:
         raise BranchNotFound(repo.repo, base)
     if branch.head_id is None:
         raise CommitNotFound(repo.repo, base)
-    return commits.get_by_id(conn, branch.head_id)
+    return commit_rows.get_by_id(conn, branch.head_id)
 
 
 def _step(conn: sqlite3.Connection, repo: RepoRow, row: CommitRow, suffix: str, number: str, text: str) -> CommitRow:
@@ -65,13 +66,13 @@ def _step(conn: sqlite3.Connection, repo: RepoRow, row: CommitRow, suffix: str, 
     for _ in range(min(int(number or 1), 1 << 31)):
         if row.parent_id is None:
             raise CommitNotFound(repo.repo, text)
-        row = commits.get_by_id(conn, row.parent_id)
+        row = commit_rows.get_by_id(conn, row.parent_id)
     return row
 
 
 def _chain(conn: sqlite3.Connection, row: CommitRow) -> list[CommitRow]:
     chain = [row]
     while row.parent_id is not None:
-        row = commits.get_by_id(conn, row.parent_id)
+        row = commit_rows.get_by_id(conn, row.parent_id)
         chain.append(row)
     return chain

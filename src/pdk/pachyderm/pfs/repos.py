@@ -1,5 +1,6 @@
 """Create and delete projects and repos; mirrors `server_repo.go` and `server_project.go` of pachd."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pdk.pachyderm.errors import ProjectExists, ProjectNotEmpty, ProjectNotFound, RepoExists, RepoInUse
@@ -69,6 +70,17 @@ def delete_repo(tx: PfsTransaction, repo: Repo, force: bool = False, pipeline: b
     for each in rows:
         _delete(tx, each, force, [other.id for other in rows])
     return True
+
+
+def delete_repos(tx: PfsTransaction, projects: Sequence[str], force: bool) -> list[Repo]:
+    """Remove the user repos of some projects (none = all) that no pipeline writes to; return which, newest first.
+
+    Raises BranchInUse (unless `force`).
+    """
+    found = [row.repo for row in repo_rows.list_all(tx.conn, type_=RepoType.USER)]
+    chosen = [repo for repo in found if not projects or repo.project in projects]
+    plain = [repo for repo in chosen if not is_pipeline_repo(tx.conn, repo)]
+    return [repo for repo in plain if delete_repo(tx, repo, force)]
 
 
 def _delete(tx: PfsTransaction, row: RepoRow, force: bool, inside: list[RepoId]) -> None:

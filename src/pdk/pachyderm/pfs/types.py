@@ -5,7 +5,7 @@ Used by pfs itself, by pps above it and by the api, which translates them to and
 
 import datetime
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pdk.pachyderm.values import Branch, Commit, OriginKind, Repo
 
@@ -117,4 +117,4 @@ class NewCommit:
     commit: Commit
     branch: Branch
     origin: OriginKind
-    direct_provenance: tuple[Commit, ...] = field(default_factory=tuple)
+    direct_provenance: tuple[Commit, ...] = ()

@@ -29,12 +29,10 @@ from pdk.pachyderm.store import datums as datum_rows
 from pdk.pachyderm.store import jobs as job_rows
 from pdk.pachyderm.store import pipelines as rows
 from pdk.pachyderm.store.pipelines import PipelineRow
-from pdk.pachyderm.values import NO_JOB, Branch, JobId
+from pdk.pachyderm.values import MASTER, NO_JOB, Branch, JobId
 from pdk.reconcile.changes import Changes
 
-# The branch of spec repos.
-MASTER = "master"
-# A pipeline as it was N versions before: `name^N`.
+# The branch of spec repos.# A pipeline as it was N versions before: `name^N`.
 _OLDER = re.compile(r"([A-Za-z0-9_-]+)\^(\d{0,9})")
 
 
