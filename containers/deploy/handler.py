@@ -97,20 +97,20 @@ class CustomerChurnHandler(BaseHandler):
             )
         return self._answer_enveloped(data)
 
-    def preprocess(self, data: v1_request.ParsedRequest) -> np.ndarray:
+    def preprocess(self, data: v1_request.ParsedRequest) -> np.ndarray[Any, Any]:
         """Encode the rows of a request: float32, (rows, features), in the order of the feature spec."""
         blocks = [self._encode(part) for part in data.parts if part.rows]
         if len(blocks) == 1:
             return blocks[0]
         return np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
 
-    def inference(self, data: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
+    def inference(self, data: np.ndarray[Any, Any], *args: Any, **kwargs: Any) -> np.ndarray[Any, Any]:
         """Give the probability of class 1 of each row: float64, (rows,)."""
         with torch.inference_mode():
             logits = self.model(torch.from_numpy(data))
             return torch.sigmoid(logits.reshape(len(data)).double()).numpy()
 
-    def postprocess(self, data: tuple[v1_request.ParsedRequest, np.ndarray]) -> list[Any]:
+    def postprocess(self, data: tuple[v1_request.ParsedRequest, np.ndarray[Any, Any]]) -> list[Any]:
         """Turn the probabilities of one request into its predictions. NaN is an error here, never an answer."""
         request, probabilities = data
         if not np.isfinite(probabilities).all():
@@ -135,17 +135,18 @@ class CustomerChurnHandler(BaseHandler):
 
     def _load_model(self, folder: Path) -> torch.nn.Module:
         config = json.loads((folder / "model_config.json").read_text(encoding="utf-8"))
-        model = _load_module(folder, "model").build_model(config["n_features"], config["hparams"])
+        model: torch.nn.Module = _load_module(folder, "model").build_model(config["n_features"], config["hparams"])
         weights = torch.load(folder / self.manifest["model"]["serializedFile"], map_location="cpu", weights_only=True)
         model.load_state_dict(weights)
         return model.eval()
 
-    def _encode(self, part: v1_request.Part) -> np.ndarray:
+    def _encode(self, part: v1_request.Part) -> np.ndarray[Any, Any]:
         try:
             columns = part.columns
             if columns is None:
                 columns = self.features.rows_to_columns(part.row_objects, self.spec)
-            return self.features.encode(columns, self.spec)
+            encoded: np.ndarray[Any, Any] = self.features.encode(columns, self.spec)
+            return encoded
         except self.features.RowError as error:
             place = f"row {part.first_row + error.row}" + (f", column {error.column!r}" if error.column else "")
             raise v1_request.BadRequest(f"{place}: {error.reason}") from error
@@ -155,7 +156,7 @@ class CustomerChurnHandler(BaseHandler):
     def _answer(self, request: v1_request.ParsedRequest) -> list[Any]:
         return self.postprocess((request, self._infer(self.preprocess(request))))
 
-    def _infer(self, features: np.ndarray) -> np.ndarray:
+    def _infer(self, features: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return self.inference(features) if len(features) else np.empty(0)
 
     def _answer_enveloped(self, instances: Any) -> list[Any]:
@@ -172,7 +173,7 @@ class CustomerChurnHandler(BaseHandler):
     def _answer_batch(self, bodies: Sequence[Any], context: Any) -> list[str]:
         """Answer each request of a batch with its own status; all good rows go through the model together."""
         answers: list[str] = [""] * len(bodies)
-        good: list[tuple[int, v1_request.ParsedRequest, np.ndarray]] = []
+        good: list[tuple[int, v1_request.ParsedRequest, np.ndarray[Any, Any]]] = []
         for index, body in enumerate(bodies):
             context.set_response_content_type(index, "application/json")
             try:
@@ -190,7 +191,7 @@ class CustomerChurnHandler(BaseHandler):
                 answers[index] = _refuse(context, index, error)
         return answers
 
-    def _infer_together(self, blocks: list[np.ndarray]) -> list[np.ndarray]:
+    def _infer_together(self, blocks: list[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         if len(blocks) == 1:
             return [self._infer(blocks[0])]
         filled = [block for block in blocks if len(block)]

@@ -46,7 +46,7 @@ def run(job: Settings) -> None:
     done = registry.version_of_job(versions, job.job_id)
     if done is not None:
         logger.info("version %d of %s is this job's already: writing its output", done.model_version, job.model)
-        output.write(job.out, done.checkpoint, _info(job, done))
+        output.write(job.out, registry.checkpoint_of(done), _info(job, done))
         return
     experiment = experiments.find(determined, job.job_id)
     if experiment is not None:
@@ -74,7 +74,7 @@ def _start(job: Settings, determined: Determined, versions: Sequence[ModelVersio
             previous_commit=registry.data_commit_of(base) if base else None,
             code_commit=code.commit,
             source_version=base.model_version if base else None,
-            source_checkpoint=base.checkpoint.uuid if base else None,
+            source_checkpoint=registry.checkpoint_of(base).uuid if base else None,
         )
         _log_start(lineage)
         checked = commits.validate(job, code.folder, lineage.previous_commit)
@@ -158,7 +158,7 @@ def _info(job: Settings, version: ModelVersion) -> dict[str, Any]:
         "pipeline": job.pipeline,
         "project": job.project,
         "repo": job.repo,
-        "checkpoint": version.checkpoint.uuid,
+        "checkpoint": registry.checkpoint_of(version).uuid,
         **{key: _whole(metadata.get(key)) for key in kept},
     }
 

@@ -210,7 +210,8 @@ class _Progress:
 
     def log(self) -> None:
         experiment = self._experiment
-        self._say(f"is {experiment.state.value.removeprefix('STATE_')}")
+        if experiment.state is not None:
+            self._say(f"is {experiment.state.value.removeprefix('STATE_')}")
         if experiment.state is State.PAUSED:
             self._say(f"is paused: go on with `det experiment activate {experiment.id}`")
         if experiment.progress:

@@ -33,7 +33,7 @@ def write(out: Path, checkpoint: Checkpoint, info: Mapping[str, Any]) -> None:
     temporary = out / f".{MODEL_INFO}.{os.getpid()}"
     writer = YAML(typ="safe", pure=True)
     writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment] # ruamel.yaml declares None only
     writer.dump(dict(info), temporary)
     temporary.replace(out / MODEL_INFO)
     logger.info("wrote %s and %s/ to %s", MODEL_INFO, CHECKPOINT_FOLDER, out)

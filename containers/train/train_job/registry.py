@@ -13,7 +13,7 @@ from typing import Any
 
 from determined.common.api import bindings, errors
 from determined.experimental import Determined
-from determined.experimental.client import CheckpointState, Model, ModelVersion
+from determined.experimental.client import Checkpoint, CheckpointState, Model, ModelVersion
 
 from train_job.failure import TrainError, patiently
 
@@ -93,6 +93,17 @@ class Registry:
 def version_of_job(versions: Sequence[ModelVersion], job_id: str) -> ModelVersion | None:
     """The version a job has registered, if any."""
     return next((version for version in versions if version.name == job_id), None)
+
+
+def checkpoint_of(version: ModelVersion) -> Checkpoint:
+    """The checkpoint of a version. Raises TrainError if the registry has none, since it was deleted."""
+    if version.checkpoint is None:
+        raise TrainError(
+            f"the checkpoint of version {version.model_version} is gone",
+            f"model {version.model_name!r} in the model registry",
+            "delete the version, and run the job again",
+        )
+    return version.checkpoint
 
 
 def data_commit_of(version: ModelVersion) -> str | None:
