@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Generator, Iterator
+from concurrent.futures import Executor
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
@@ -13,9 +14,9 @@ from pdk.web.json_text import compact
 JSON_TYPE = "application/json"
 
 
-def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_answer(value: Any, status: int = 200) -> Response:
     """Return a value as a JSON answer. Raises ValueError for NaN."""
-    return Response(compact(value), status, headers, JSON_TYPE)
+    return Response(compact(value), status, media_type=JSON_TYPE)
 
 
 class Stream(StreamingResponse):
@@ -36,6 +37,22 @@ class Stream(StreamingResponse):
             close = getattr(self.body_iterator, "aclose", None)
             if close is not None:
                 await close()
+
+
+async def on_threads(threads: Executor, pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yield what a blocking iterator yields, each step on one of the threads; in the end, whatever ends it, it is closed."""
+    loop = asyncio.get_running_loop()
+    step = loop.run_in_executor(threads, next, pieces, None)
+    try:
+        while (piece := await asyncio.shield(step)) is not None:
+            # The next one is read while this one is sent.
+            step = loop.run_in_executor(threads, next, pieces, None)
+            yield piece
+    finally:
+        # A step that is under way when the client goes cannot be broken off, and a running generator not be closed.
+        await asyncio.wait({step})
+        if isinstance(pieces, Generator):
+            await loop.run_in_executor(threads, pieces.close)
 
 
 async def _gone(receive: Receive) -> None:

@@ -1,7 +1,7 @@
 """Listening: a socket made here or handed over, and uvicorn on a thread of its own that serves an application on it.
 
-    server = WebServer("determined-http", lambda loop: Application(...), listening_socket("127.0.0.1", 8080, "the master"))
-    server.start(); server.port; server.stop()
+    server = WebServer("determined", lambda loop: Application(...), listening_socket("127.0.0.1", 8080, "the master"))
+    server.start(); server.stop()
 
 A supervisor that keeps a port open across restarts of a server makes the socket itself and hands it over.
 """
@@ -11,7 +11,7 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,53 @@ def tls_context(certificate: Path, key: Path, ca_certificate: Path) -> ssl.SSLCo
     return context
 
 
-class WebServer:
+class LoopThread:
+    """An event loop on a thread of its own that runs one coroutine; started once."""
+
+    def __init__(
+        self,
+        name: str,
+        main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]],
+        new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    ) -> None:
+        """`main` is given the function that it calls as soon as it is ready."""
+        self._name = name
+        self._main = main
+        self._new_event_loop = new_event_loop
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Return once `main` is ready. Raises Unavailable with the reason when it ends or does not get that far."""
+        self._thread.start()
+        if not self._ready.wait(START_SECONDS) or self._failure is not None:
+            raise Unavailable(f"{self._name} did not start: {self._failure}") from self._failure
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Run `function` on the event loop, if that turns."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end of `main`, if it was started."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=self._new_event_loop) as runner:
+                self._loop = runner.get_loop()
+                runner.run(self._main(self._ready.set))
+        except BaseException as error:
+            self._failure = error
+            logger.error("%s ended", self._name, exc_info=error)
+        finally:
+            self._ready.set()
+
+
+class WebServer(LoopThread):
     """One application on one socket; started and stopped once."""
 
     def __init__(
@@ -83,48 +129,22 @@ class WebServer:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """`make_app` is called on the server's event loop before the first request; `listener` is closed in the end."""
-        self._name = name
+        super().__init__(name, self._serve)
         self._make_app = make_app
         self._listener = listener
         self._tls = tls
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Uvicorn | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
-
-    def start(self) -> None:
-        """Return once requests are answered. Raises Unavailable with the reason when that fails."""
-        self._thread.start()
-        if not self._ready.wait(START_SECONDS) or self._failure is not None:
-            raise Unavailable(f"{self._name} did not start: {self._failure}") from self._failure
-
-    def call_soon(self, function: Callable[[], object]) -> None:
-        """Run `function` on the event loop, if that still turns."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function)
 
     def stop(self) -> None:
         """Let requests under way end for some seconds, close every connection and the socket; no thread is left."""
         if self._server is not None:
             self._server.should_exit = True
-        if self._thread.ident is not None:
-            self._thread.join(GRACE_SECONDS + 7.0)
+        self.join(GRACE_SECONDS + 7.0)
         self._listener.close()
 
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as error:
-            self._failure = error
-            logger.error("%s ended", self._name, exc_info=error)
-        finally:
-            self._ready.set()
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    async def _serve(self, ready: Callable[[], None]) -> None:
         config = uvicorn.Config(
-            self._make_app(self._loop),
+            self._make_app(asyncio.get_running_loop()),
             http=_Protocol,
             ws="none",
             lifespan="off",
@@ -138,20 +158,20 @@ class WebServer:
         )
         config.load()
         config.ssl = self._tls
-        self._server = _Uvicorn(config, self._ready)
+        self._server = _Uvicorn(config, ready)
         await self._server.serve([self._listener])
 
 
 class _Uvicorn(uvicorn.Server):
     """Says when it answers."""
 
-    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._ready.set()
+        self._ready()
 
 
 class _Protocol(HttpToolsProtocol):

@@ -1,14 +1,14 @@
 """The ASGI application: finds the route, decodes, authenticates, calls the handler, encodes; one table of errors."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from pdk.base import errors as categories
@@ -29,7 +29,7 @@ from pdk.determined.api.waiting import Engines
 from pdk.determined.errors import CallNotServed, InvalidRequest, NoSuchThing, NotAllowed, NotLoggedIn
 from pdk.determined.master.users import Caller
 from pdk.web import json_text
-from pdk.web.answers import Stream, json_answer
+from pdk.web.answers import Stream, json_answer, on_threads
 from pdk.web.requests import BodyTooLarge, ClientGone, is_local_name, raw_path_of, read_body
 from pdk.web.routing import Kind, Route, Router, routes_of, segments_of
 
@@ -114,16 +114,7 @@ class Application:
             return json_answer({} if answer is None else answer)
         media_type, name, content = answer
         disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(self._chunks(content), media_type=media_type, headers=disposition)
-
-    async def _chunks(self, content: Iterator[bytes]) -> AsyncIterator[bytes]:
-        try:
-            while (chunk := await self._engines.run(next, content, None)) is not None:
-                yield chunk
-        finally:
-            close = getattr(content, "close", None)
-            if close is not None:
-                close()
+        return Stream(on_threads(self._engines.pool, content), media_type=media_type, headers=disposition)
 
     async def _stream(self, route: Route, call: RestCall) -> Response:
         """Answer line by line; what goes wrong before the first line is an ordinary error."""

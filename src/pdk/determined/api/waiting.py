@@ -60,14 +60,14 @@ class Engines:
 
     def __init__(self, master: Master, pool: Executor, loop: asyncio.AbstractEventLoop) -> None:
         self.master = master
-        self._pool = pool
+        self.pool = pool
         self._loop = loop
         self.tasks = Waker(master.signals.tasks, loop)
         self.logs = Waker(master.signals.logs, loop)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run blocking work in the pool."""
-        return await self._loop.run_in_executor(self._pool, function, *arguments)
+        return await self._loop.run_in_executor(self.pool, function, *arguments)
 
     async def until(self, waker: Waker, look: Callable[[], T | None], timeout: float) -> T | None:
         """Return what `look` finds, now or after a change; None after `timeout` seconds or when the server stops."""

@@ -14,23 +14,43 @@ from urllib.parse import unquote
 
 import httptools
 
-from pdk.kserve.ingress.messages import Answer, Headers, Limits, Request, encode_answer, error_answer
+from pdk.kserve.ingress.messages import (
+    ClientAnswer,
+    ClientRequest,
+    HeaderPairs,
+    IngressLimits,
+    encode_answer,
+    error_answer,
+)
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[Request], Awaitable[Answer]]
 NEVER = float("inf")
 
 
 @dataclass
-class Server:
-    """What the connections of one ingress share; touched from its event loop only."""
+class Connections:
+    """The connections of one ingress and what they share; touched from its event loop only."""
 
-    handler: Handler
-    limits: Limits
-    connections: "set[ClientConnection]" = field(default_factory=set)
+    handler: Callable[[ClientRequest], Awaitable[ClientAnswer]]
+    limits: IngressLimits
+    open: "set[ClientConnection]" = field(default_factory=set)
     buffered: int = 0
     stopping: bool = False
+
+    def sweep(self, now: float) -> None:
+        """Cut off the clients that are past their deadline."""
+        for connection in list(self.open):
+            connection.check(now)
+
+    async def drain(self, deadline: float) -> None:
+        """Let requests under way end until the deadline, then close every connection."""
+        while any(each.busy for each in self.open) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        for connection in list(self.open):
+            connection.close()
+        # One turn of the loop for the connections to be told.
+        await asyncio.sleep(0)
 
 
 class Refused(Exception):
@@ -44,12 +64,12 @@ class Refused(Exception):
 class ClientConnection(asyncio.Protocol):
     """Reads requests, asks the handler, writes answers."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, shared: Connections) -> None:
+        self._shared = shared
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = None  # type: ignore[assignment]
         self._parser: Any = httptools.HttpRequestParser(self)
-        self._ready: deque[Request | Refused] = deque()
+        self._ready: deque[ClientRequest | Refused] = deque()
         self._task: asyncio.Task[None] | None = None
         self._read_deadline = self._write_deadline = NEVER
         self._writable = asyncio.Event()
@@ -59,7 +79,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _start_message(self) -> None:
         self._url = b""
-        self._headers: Headers = []
+        self._headers: HeaderPairs = []
         self._body: list[bytes] = []
         self._body_size = 0
         self._header_bytes = 0
@@ -71,19 +91,19 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
         self._transport = transport  # type: ignore[assignment]
-        crowded = len(self._server.connections) >= self._server.limits.max_connections
-        self._server.connections.add(self)
-        self._read_deadline = self._loop.time() + self._server.limits.header_timeout
+        crowded = len(self._shared.open) >= self._shared.limits.max_connections
+        self._shared.open.add(self)
+        self._read_deadline = self._loop.time() + self._shared.limits.header_timeout
         if crowded:
             self._refuse(Refused(503, "too many connections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio; nobody waits for the answer any more."""
-        self._server.connections.discard(self)
+        self._shared.open.discard(self)
         self._writable.set()
         self._forget_body()
         for request in self._ready:
-            self._server.buffered -= len(request.body) if isinstance(request, Request) else 0
+            self._shared.buffered -= len(request.body) if isinstance(request, ClientRequest) else 0
         self._ready.clear()
         if self._task is not None:
             self._task.cancel()
@@ -93,7 +113,7 @@ class ClientConnection(asyncio.Protocol):
         if self._refused:
             return
         if self._in_headers and self._received == 0:
-            self._read_deadline = self._loop.time() + self._server.limits.header_timeout
+            self._read_deadline = self._loop.time() + self._shared.limits.header_timeout
         try:
             self._feed(data)
         except Refused as refused:
@@ -112,15 +132,15 @@ class ClientConnection(asyncio.Protocol):
             cause = error.__context__ or error
             raise cause if isinstance(cause, Refused) else Refused(400, f"bad request: {error}") from None
         # A header line that never ends reaches no callback.
-        if self._in_headers and self._received > self._server.limits.max_header_bytes:
+        if self._in_headers and self._received > self._shared.limits.max_header_bytes:
             raise self._too_long()
 
     def _too_long(self) -> Refused:
-        return Refused(431, f"the request line and headers are over {self._server.limits.max_header_bytes} bytes")
+        return Refused(431, f"the request line and headers are over {self._shared.limits.max_header_bytes} bytes")
 
     def _count_header(self, size: int) -> None:
         self._header_bytes += size
-        if self._header_bytes > self._server.limits.max_header_bytes:
+        if self._header_bytes > self._shared.limits.max_header_bytes:
             raise self._too_long()
 
     def pause_writing(self) -> None:
@@ -158,21 +178,21 @@ class ClientConnection(asyncio.Protocol):
             raise Refused(400, "a request needs exactly one Host header")
         length = headers.get(b"content-length", b"0")
         self._check_size(int(length) if length.isdigit() else 0)
-        self._read_deadline = self._loop.time() + self._server.limits.body_timeout
+        self._read_deadline = self._loop.time() + self._shared.limits.body_timeout
         if headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _check_size(self, size: int) -> None:
-        if size > self._server.limits.max_body_bytes:
-            raise Refused(413, f"the request body is larger than {self._server.limits.max_body_bytes} bytes")
-        if self._server.buffered + size - self._body_size > self._server.limits.max_buffered_bytes:
+        if size > self._shared.limits.max_body_bytes:
+            raise Refused(413, f"the request body is larger than {self._shared.limits.max_body_bytes} bytes")
+        if self._shared.buffered + size - self._body_size > self._shared.limits.max_buffered_bytes:
             raise Refused(503, "too much request data at once; try again later")
 
     def on_body(self, body: bytes) -> None:
         """Called by httptools."""
         self._check_size(self._body_size + len(body))
         self._body_size += len(body)
-        self._server.buffered += len(body)
+        self._shared.buffered += len(body)
         self._body.append(body)
 
     def on_message_complete(self) -> None:
@@ -189,10 +209,10 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._transport.pause_reading()
 
-    def _finish_message(self) -> Request:
+    def _finish_message(self) -> ClientRequest:
         url = httptools.parse_url(self._url)
         version = self._parser.get_http_version()
-        return Request(
+        return ClientRequest(
             method=self._parser.get_method().decode("ascii"),
             path=unquote((url.path or b"/").decode("ascii"), errors="strict"),
             query=url.query or b"",
@@ -205,32 +225,32 @@ class ClientConnection(asyncio.Protocol):
     # answering
 
     async def _serve(self) -> None:
-        """Answer what is ready, in order, until nothing is."""
+        """ClientAnswer what is ready, in order, until nothing is."""
         while self._ready:
             item = self._ready.popleft()
             if isinstance(item, Refused):
                 await self._write(None, item.answer)
                 break
             try:
-                answer = await self._server.handler(item)
+                answer = await self._shared.handler(item)
             except Exception:
                 logger.exception("ingress: %s %s", item.method, item.path)
                 answer = error_answer(500, "internal error of the ingress; its log has the traceback", close=True)
             finally:
-                self._server.buffered -= len(item.body)
+                self._shared.buffered -= len(item.body)
             await self._write(item, answer)
             if self._transport.is_closing():
                 break
         self._task = None
         self._rest()
 
-    async def _write(self, request: Request | None, answer: Answer) -> None:
-        keep = request is not None and request.keep_alive and not answer.close and not self._server.stopping
+    async def _write(self, request: ClientRequest | None, answer: ClientAnswer) -> None:
+        keep = request is not None and request.keep_alive and not answer.close and not self._shared.stopping
         head = request is not None and request.method == "HEAD"
         http_1_0 = request is not None and request.http_1_0
         self._transport.write(encode_answer(answer, keep, head, http_1_0))
         if not self._writable.is_set():
-            self._write_deadline = self._loop.time() + self._server.limits.write_timeout
+            self._write_deadline = self._loop.time() + self._shared.limits.write_timeout
             await self._writable.wait()
             self._write_deadline = NEVER
         if not keep:
@@ -243,13 +263,13 @@ class ClientConnection(asyncio.Protocol):
         if self._refused:
             self._transport.close()
             return
-        limits = self._server.limits
+        limits = self._shared.limits
         allowed = limits.idle_timeout if not self._received else limits.header_timeout
         self._read_deadline = self._loop.time() + (allowed if self._in_headers else limits.body_timeout)
         self._transport.resume_reading()
 
     def _refuse(self, refused: Refused) -> None:
-        """Answer what came before, then this, then close."""
+        """ClientAnswer what came before, then this, then close."""
         self._refused = True
         self._forget_body()
         self._ready.append(refused)
@@ -257,7 +277,7 @@ class ClientConnection(asyncio.Protocol):
             self._task = self._loop.create_task(self._serve())
 
     def _forget_body(self) -> None:
-        self._server.buffered -= self._body_size
+        self._shared.buffered -= self._body_size
         self._body, self._body_size = [], 0
 
     # called by the ingress

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from pdk.kserve.ingress.messages import (
     HOP_BY_HOP,
     JSON_TYPE,
-    Answer,
-    Headers,
-    Limits,
-    Request,
+    ClientAnswer,
+    ClientRequest,
+    HeaderPairs,
+    IngressLimits,
     encode_request,
     error_answer,
     json_answer,
@@ -31,6 +31,7 @@ from pdk.kserve.ingress.upstream import (
     UpstreamResponse,
 )
 from pdk.kserve.predictor.routes import Backend, Busy, ServiceRoute, ServiceRoutes
+from pdk.web import json_text
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ PATH_PREFIX = re.compile(r"/serving/([^/]+)/([^/]+)(/.*)?")
 V1_MODEL = re.compile(r"/v1/models/([^/:]+)(?::(predict|explain))?")
 NATIVE = re.compile(r"/predictions/([^/]+)(/[^/]+)?")
 REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+# Control characters, line ends first of all, and what Latin-1 does not have.
 NOT_IN_HEADERS = re.compile(r"[^ -~\xa0-\xff]+")
-"""Control characters, line ends first of all, and what Latin-1 does not have."""
 SHOWN_HOSTS = 20
 # Ours, or about the connection to TorchServe; everything else a handler sets goes to the client.
 DROPPED_RESPONSE_HEADERS = HOP_BY_HOP | {b"content-type", b"x-request-id", b"content-encoding"}
@@ -50,13 +51,13 @@ NO_WORKER = "has no worker to serve inference request"
 class Gateway:
     """Answers one request at a time per call; calls run concurrently on one event loop."""
 
-    def __init__(self, routes: ServiceRoutes, pool: UpstreamPool, limits: Limits) -> None:
+    def __init__(self, routes: ServiceRoutes, pool: UpstreamPool, limits: IngressLimits) -> None:
         self._routes = routes
         self._pool = pool
         self._limits = limits
 
-    async def handle(self, request: Request) -> Answer:
-        """Answer `request`; never raises but on cancellation."""
+    async def handle(self, request: ClientRequest) -> ClientAnswer:
+        """ClientAnswer `request`; never raises but on cancellation."""
         route, path = self._find(request)
         if route is None:
             answer = self._unknown(request, path)
@@ -76,15 +77,15 @@ class Gateway:
             answer = error_answer(404, f"no such path: {path}; V1 has /, /v1/models, /v1/models/{{model}}[:predict]")
         return self._sign(request, route, answer)
 
-    def _find(self, request: Request) -> tuple[ServiceRoute | None, str]:
+    def _find(self, request: ClientRequest) -> tuple[ServiceRoute | None, str]:
         match = PATH_PREFIX.fullmatch(request.path)
         if match:
             return self._routes.get(f"{match[1]}/{match[2]}"), match[3] or "/"
         return self._routes.by_host(request.header(b"host").decode("latin-1")), request.path
 
-    def _unknown(self, request: Request, path: str) -> Answer:
+    def _unknown(self, request: ClientRequest, path: str) -> ClientAnswer:
         if request.path in ("/healthz", "/readyz", "/livez"):
-            return Answer(200, b"ok", content_type=b"text/plain")
+            return ClientAnswer(200, b"ok", content_type=b"text/plain")
         hosts = self._routes.known_hosts()
         more = f" and {len(hosts) - SHOWN_HOSTS} more" if len(hosts) > SHOWN_HOSTS else ""
         known = ", ".join(hosts[:SHOWN_HOSTS]) + more if hosts else "none"
@@ -92,7 +93,7 @@ class Gateway:
         wanted = f"path /serving/{match[1]}/{match[2]}" if match else f"host {_text(request.header(b'host'))!r}"
         return error_answer(404, f"no InferenceService answers for {wanted}; known hosts: {known}")
 
-    async def _v1(self, request: Request, route: ServiceRoute, model: str, verb: str | None) -> Answer:
+    async def _v1(self, request: ClientRequest, route: ServiceRoute, model: str, verb: str | None) -> ClientAnswer:
         if model not in _models(route) and _models(route):
             return error_answer(404, f"Model with name {model} does not exist.")
         if verb is None:
@@ -105,8 +106,8 @@ class Gateway:
         return await self._forward(request, route, model, b"", verb)
 
     async def _forward(
-        self, request: Request, route: ServiceRoute, model: str, version: bytes, verb: str | None
-    ) -> Answer:
+        self, request: ClientRequest, route: ServiceRoute, model: str, version: bytes, verb: str | None
+    ) -> ClientAnswer:
         backend = self._routes.acquire(route.key)
         if backend is None or isinstance(backend, ServiceRoute):
             return _not_ready(backend or route)
@@ -120,7 +121,9 @@ class Gateway:
         finally:
             self._routes.release(backend)
 
-    async def _ask(self, request: Request, backend: Backend, model: str, version: bytes, verb: str | None) -> Answer:
+    async def _ask(
+        self, request: ClientRequest, backend: Backend, model: str, version: bytes, verb: str | None
+    ) -> ClientAnswer:
         if model not in backend.models:
             return _of(backend, error_answer(404, f"Model with name {model} does not exist."))
         if len(request.body) > backend.max_request_bytes:
@@ -141,7 +144,7 @@ class Gateway:
             return _of(backend, error_answer(504, f"revision {backend.revision} did not answer within {seconds} s"))
         return _of(backend, _translate(response, request, verb), response)
 
-    def _sign(self, request: Request, route: ServiceRoute | None, answer: Answer) -> Answer:
+    def _sign(self, request: ClientRequest, route: ServiceRoute | None, answer: ClientAnswer) -> ClientAnswer:
         names = {name for name, _ in answer.headers}
         given = request.header(b"x-request-id")
         if REQUEST_ID.fullmatch(given):
@@ -159,28 +162,28 @@ def _models(route: ServiceRoute) -> set[str]:
     return {model for backend, _ in route.targets for model in backend.models} or set(route.models)
 
 
-def _not_ready(route: ServiceRoute) -> Answer:
+def _not_ready(route: ServiceRoute) -> ClientAnswer:
     return error_answer(503, f"InferenceService {route.key} is not ready: {route.reason}", retry_after=2)
 
 
-def _only_get(request: Request, answer: Callable[[], Answer]) -> Answer:
+def _only_get(request: ClientRequest, answer: Callable[[], ClientAnswer]) -> ClientAnswer:
     return answer() if request.method in ("GET", "HEAD") else _method_not_allowed(b"GET")
 
 
-def _method_not_allowed(allowed: bytes) -> Answer:
+def _method_not_allowed(allowed: bytes) -> ClientAnswer:
     answer = error_answer(405, f"method not allowed: use {allowed.decode()}")
     answer.headers.append((b"allow", allowed))
     return answer
 
 
-def _target(request: Request, model: str, version: bytes, verb: str | None) -> bytes:
+def _target(request: ClientRequest, model: str, version: bytes, verb: str | None) -> bytes:
     """Rebuild the path from checked parts; only the native one takes a query (it is input to the handler)."""
     if verb is not None:
         return f"/v1/models/{model}:{verb}".encode()
     return f"/predictions/{model}".encode() + version + (b"?" + request.query if request.query else b"")
 
 
-def _request_headers(request: Request, backend: Backend, verb: str | None) -> Headers:
+def _request_headers(request: ClientRequest, backend: Backend, verb: str | None) -> HeaderPairs:
     headers = [pair for pair in request.headers if pair[0] not in DROPPED_REQUEST_HEADERS]
     # TorchServe parses a body as JSON by its type only, and `curl -d` says it is a form.
     content_type = JSON_TYPE if verb is not None else request.header(b"content-type")
@@ -190,13 +193,13 @@ def _request_headers(request: Request, backend: Backend, verb: str | None) -> He
     return headers
 
 
-def _version_headers(backend: Backend) -> Headers:
+def _version_headers(backend: Backend) -> HeaderPairs:
     pairs = (("x-pdk-revision", backend.revision), *backend.headers)
     # Annotations hold any text; a line end in one would begin another header.
     return [(name.encode("ascii"), NOT_IN_HEADERS.sub("", value).strip().encode("latin-1")) for name, value in pairs]
 
 
-def _of(backend: Backend, answer: Answer, response: UpstreamResponse | None = None) -> Answer:
+def _of(backend: Backend, answer: ClientAnswer, response: UpstreamResponse | None = None) -> ClientAnswer:
     """Say which revision answered, and keep the id TorchServe gave the request: its log line has it."""
     answer.headers.extend(_version_headers(backend))
     if response is not None and response.header(b"x-request-id"):
@@ -204,11 +207,11 @@ def _of(backend: Backend, answer: Answer, response: UpstreamResponse | None = No
     return answer
 
 
-def _translate(response: UpstreamResponse, request: Request, verb: str | None) -> Answer:
+def _translate(response: UpstreamResponse, request: ClientRequest, verb: str | None) -> ClientAnswer:
     headers = [pair for pair in response.headers if pair[0] not in DROPPED_RESPONSE_HEADERS]
     content_type = response.header(b"content-type")
     if verb is None:
-        return Answer(response.status, response.body, headers, content_type)
+        return ClientAnswer(response.status, response.body, headers, content_type)
     if response.status < 400:
         return _checked(response, headers)
     answer = _error(response, request)
@@ -216,23 +219,19 @@ def _translate(response: UpstreamResponse, request: Request, verb: str | None) -
     return answer
 
 
-def _checked(response: UpstreamResponse, headers: Headers) -> Answer:
+def _checked(response: UpstreamResponse, headers: HeaderPairs) -> ClientAnswer:
     # Python writes NaN and Infinity, which no JSON parser of another language reads: not an answer.
     if b"NaN" in response.body or b"Infinity" in response.body:
         try:
-            json.loads(response.body, parse_constant=_refuse_constant)
-        except ArithmeticError as error:
-            return error_answer(500, f"the model answered {error}, which is not JSON")
-        except ValueError:
+            json_text.parse(response.body)
+        except json_text.UnsafeJson as error:
+            if error.fault is json_text.Fault.CONSTANT:
+                return error_answer(500, f"the model answered {error}, which is not JSON")
             logger.debug("an answer with NaN in it is not JSON at all")
-    return Answer(response.status, response.body, headers)
+    return ClientAnswer(response.status, response.body, headers)
 
 
-def _refuse_constant(name: str) -> float:
-    raise ArithmeticError(name)
-
-
-def _error(response: UpstreamResponse, request: Request) -> Answer:
+def _error(response: UpstreamResponse, request: ClientRequest) -> ClientAnswer:
     """Map TorchServe's errors; its table is in docs/compatibility/kserve.md."""
     message, native = _message(response.body)
     if response.status == 413:
@@ -248,7 +247,7 @@ def _error(response: UpstreamResponse, request: Request) -> Answer:
     return error_answer(500, message or f"the model server answered {response.status}")
 
 
-def _prediction_failed(response: UpstreamResponse, request: Request, message: str) -> Answer:
+def _prediction_failed(response: UpstreamResponse, request: ClientRequest, message: str) -> ClientAnswer:
     """TorchServe says 503 to every exception of a handler; the body tells whether it was the client's fault."""
     problem = _v1_problem(request.body)
     if problem:

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-Headers = list[tuple[bytes, bytes]]
-"""Names in lower case."""
+from pdk.web.listening import HEADER_LIMIT, IDLE_SECONDS
+
+# Names in lower case.
+HeaderPairs = list[tuple[bytes, bytes]]
 
 HOP_BY_HOP = frozenset(
     {
@@ -22,31 +24,31 @@ PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 @dataclass(frozen=True)
-class Limits:
+class IngressLimits:
     """Bytes, seconds and counts the ingress allows; a client that exceeds one is answered and cut off."""
 
-    max_header_bytes: int = 64 * 1024
+    max_header_bytes: int = HEADER_LIMIT
+    # Of any request; a revision's own `max_request_size` may be lower.
     max_body_bytes: int = 64 * 1024 * 1024
-    """Of any request; a revision's own `max_request_size` may be lower."""
+    # Of all requests together.
     max_buffered_bytes: int = 512 * 1024 * 1024
-    """Of all requests together."""
     max_response_bytes: int = 256 * 1024 * 1024
     max_connections: int = 2000
     header_timeout: float = 10.0
     body_timeout: float = 60.0
-    idle_timeout: float = 75.0
+    idle_timeout: float = IDLE_SECONDS
     write_timeout: float = 60.0
     connect_timeout: float = 2.0
 
 
 @dataclass
-class Request:
+class ClientRequest:
     """A whole request; `path` has no query."""
 
     method: str
     path: str
     query: bytes
-    headers: Headers
+    headers: HeaderPairs
     body: bytes
     keep_alive: bool
     http_1_0: bool = False
@@ -57,22 +59,22 @@ class Request:
 
 
 @dataclass
-class Answer:
+class ClientAnswer:
     """A whole answer; `close` ends the connection after it."""
 
     status: int
     body: bytes = b""
-    headers: Headers = field(default_factory=list)
+    headers: HeaderPairs = field(default_factory=list)
     content_type: bytes = JSON_TYPE
     close: bool = False
 
 
-def json_answer(status: int, value: object) -> Answer:
+def json_answer(status: int, value: object) -> ClientAnswer:
     """Return `value` as JSON."""
-    return Answer(status, json.dumps(value).encode())
+    return ClientAnswer(status, json.dumps(value).encode())
 
 
-def error_answer(status: int, text: str, retry_after: int | None = None, close: bool = False) -> Answer:
+def error_answer(status: int, text: str, retry_after: int | None = None, close: bool = False) -> ClientAnswer:
     """Return KServe's shape of an error."""
     answer = json_answer(status, {"error": text})
     answer.close = close
@@ -81,7 +83,7 @@ def error_answer(status: int, text: str, retry_after: int | None = None, close: 
     return answer
 
 
-def encode_answer(answer: Answer, keep_alive: bool, head: bool, http_1_0: bool = False) -> bytes:
+def encode_answer(answer: ClientAnswer, keep_alive: bool, head: bool, http_1_0: bool = False) -> bytes:
     """Return the bytes for the client; a HEAD request gets the length but not the body."""
     parts = [b"HTTP/1.1 %d %b\r\n" % (answer.status, PHRASES.get(answer.status, b""))]
     if answer.content_type:

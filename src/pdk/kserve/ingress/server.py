@@ -2,7 +2,8 @@
 
 Built by `pdk.stack`, which starts the controller first, so that adopted revisions are in the routing table before the
 first request. Measured beside nginx and haproxy it costs the same; unlike them it changes routes without a reload and can
-mend TorchServe's status codes.
+mend TorchServe's status codes. Its own loop and parser stay beside the web room's uvicorn, on which the same gateway answers
+six requests in the time of ten here (`bench/web/ingress.py`).
 """
 
 import asyncio
@@ -10,18 +11,18 @@ import importlib
 import importlib.util
 import logging
 import socket
-import threading
+from collections.abc import Callable
 
-from pdk.base.errors import Unavailable
-from pdk.kserve.ingress.connection import ClientConnection, Server
+from pdk.kserve.ingress.connection import ClientConnection, Connections
 from pdk.kserve.ingress.gateway import Gateway
-from pdk.kserve.ingress.messages import Limits
+from pdk.kserve.ingress.messages import IngressLimits
 from pdk.kserve.ingress.upstream import UpstreamPool
 from pdk.kserve.predictor.routes import ServiceRoutes
+from pdk.web.listening import BACKLOG, LoopThread, listening_socket, port_of, url_of
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 1024
+SWEEP_SECONDS = 1.0
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -33,94 +34,65 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 class Ingress:
-    """Serves `routes` on `host`:`port` (0: a free one, then in `port`) between `start` and `stop`."""
+    """Serves `routes` between `start` and `stop`, on `listener` or on a socket made at the start (port 0: a free one)."""
 
-    def __init__(self, routes: ServiceRoutes, host: str, port: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        routes: ServiceRoutes,
+        host: str,
+        port: int,
+        limits: IngressLimits | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
         self.host = host
         self.port = port
-        self._limits = limits or Limits()
-        self._pool = UpstreamPool(self._limits)
-        self._server = Server(Gateway(routes, self._pool, self._limits).handle, self._limits)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopped: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._run, name="ingress", daemon=True)
+        self._listener = listener
+        limits = limits or IngressLimits()
+        self._pool = UpstreamPool(limits)
+        self._connections = Connections(Gateway(routes, self._pool, limits).handle, limits)
+        self._stopped = asyncio.Event()
+        self._grace = 0.0
+        self._thread = LoopThread("ingress", self._serve, new_event_loop)
 
     @property
     def address(self) -> str:
         """`http://host:port`."""
-        return f"http://{self.host}:{self.port}"
+        return url_of("http", self.host, self.port)
+
+    @property
+    def buffered(self) -> int:
+        """The bytes of request bodies that are held at the moment."""
+        return self._connections.buffered
 
     def start(self) -> None:
-        """Bind and serve; raise Unavailable naming the address when it is taken."""
-        listener = self._bind()
-        self._loop = new_event_loop()
-        self._stopped = asyncio.Event()
-        started = threading.Event()
-        self._loop.create_task(self._serve(listener, started))
+        """Listen and serve. Raises Unavailable naming the address when it is taken."""
+        self._listener = self._listener or listening_socket(self.host, self.port, "the ingress")
+        self.port = port_of(self._listener)
         self._thread.start()
-        started.wait(10.0)
-
-    def _bind(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        # With the protocol given asyncio turns Nagle's delay off on accepted connections; without, answers wait 40 ms.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((self.host, self.port))
-        except OSError as error:
-            listener.close()
-            raise Unavailable(f"the ingress cannot listen on {self.host}:{self.port}: {error.strerror}") from error
-        self.port = listener.getsockname()[1]
-        return listener
 
     def stop(self, grace: float = 5.0) -> None:
         """Stop accepting, let requests under way end for `grace` seconds, close the rest."""
-        if self._loop is None or self._stopped is None or not self._thread.is_alive():
-            return
-        self._server.stopping = True
+        self._connections.stopping = True
         self._grace = grace
-        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.call_soon(self._stopped.set)
         self._thread.join(grace + 5.0)
 
-    def _run(self) -> None:
-        assert self._loop is not None
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.close()
-
-    async def _serve(self, listener: socket.socket, started: threading.Event) -> None:
-        assert self._loop is not None
-        assert self._stopped is not None
-        server = await self._loop.create_server(lambda: ClientConnection(self._server), sock=listener, backlog=BACKLOG)
-        started.set()
+    async def _serve(self, ready: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        assert self._listener is not None
+        server = await loop.create_server(
+            lambda: ClientConnection(self._connections), sock=self._listener, backlog=BACKLOG
+        )
+        ready()
         logger.info("ingress on %s", self.address)
         while not self._stopped.is_set():
-            self._sweep()
+            self._connections.sweep(loop.time())
+            self._pool.sweep()
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(SWEEP_SECONDS):
                     await self._stopped.wait()
             except TimeoutError:
                 continue
         server.close()
-        await self._drain()
+        await self._connections.drain(loop.time() + self._grace)
         self._pool.close()
-        self._loop.stop()
-
-    def _sweep(self) -> None:
-        assert self._loop is not None
-        now = self._loop.time()
-        for connection in list(self._server.connections):
-            connection.check(now)
-        self._pool.sweep()
-
-    async def _drain(self) -> None:
-        assert self._loop is not None
-        deadline = self._loop.time() + self._grace
-        while any(c.busy for c in self._server.connections) and self._loop.time() < deadline:
-            await asyncio.sleep(0.02)
-        for connection in list(self._server.connections):
-            connection.close()
-        # One turn of the loop for the connections to be told.
-        await asyncio.sleep(0)

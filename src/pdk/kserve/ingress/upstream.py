@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import httptools
 
 from pdk.base.errors import Unavailable
-from pdk.kserve.ingress.messages import Headers, Limits
+from pdk.kserve.ingress.messages import HeaderPairs, IngressLimits
 from pdk.kserve.predictor.routes import Backend
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TRIES = 3
+# TorchServe answers by itself when a model is too slow; this much later it is TorchServe that hangs.
 GRACE_SECONDS = 5.0
-"""TorchServe answers by itself when a model is too slow; this much later it is TorchServe that hangs."""
+# An older kept connection is closed instead of used: the other side may be about to close it.
 MAX_IDLE_SECONDS = 20.0
-"""An older kept connection is closed instead of used: the other side may be about to close it."""
 MAX_KEPT = 64
 
 
@@ -42,7 +42,7 @@ class UpstreamResponse:
     """A whole response of TorchServe."""
 
     status: int
-    headers: Headers
+    headers: HeaderPairs
     body: bytes
 
     def header(self, name: bytes) -> bytes:
@@ -62,7 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._headers: Headers = []
+        self._headers: HeaderPairs = []
         self._body: list[bytes] = []
         self._size = 0
         self._framed = False
@@ -150,7 +150,7 @@ class UpstreamConnection(asyncio.Protocol):
 class UpstreamPool:
     """Kept connections by address; used from the ingress' event loop only."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: IngressLimits) -> None:
         self._limits = limits
         self._kept: dict[tuple[str, int], deque[UpstreamConnection]] = {}
 

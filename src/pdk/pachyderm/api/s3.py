@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from pdk.base import ids
-from pdk.base.errors import NotFound, PdkError, Unavailable
+from pdk.base.errors import NotFound, PdkError
 from pdk.pachyderm.api import s3_xml
 from pdk.pachyderm.api.s3_buckets import (
     Bucket,
@@ -29,14 +29,17 @@ from pdk.pachyderm.api.s3_buckets import (
 from pdk.pachyderm.api.s3_ranges import InvalidRange, parse_range
 from pdk.pachyderm.pfs.engine import Pfs
 from pdk.pachyderm.pfs.types import FileInfo
+from pdk.web.listening import listening_socket, port_of
 
 logger = logging.getLogger(__name__)
 
 MAX_KEYS = 1000
+# Connections served at the same time, and how long each may be silent.
 THREADS = 64
-"""Connections served at the same time."""
 IDLE_SECONDS = 20
-"""How long a connection may be silent."""
+# Parts of a bucket and of an object that S3 has and pfs has not.
+BUCKET_SUBRESOURCES = ("acl", "cors", "lifecycle", "policy", "tagging", "uploads", "versioning", "versions")
+OBJECT_SUBRESOURCES = ("acl", "attributes", "tagging", "uploadId", "versionId")
 
 
 class S3Error(Exception):
@@ -49,16 +52,16 @@ class S3Error(Exception):
 
 
 class S3Gateway:
-    """Serves `pfs` on a port; `port` is the bound one from the start."""
+    """Serves `pfs` on `listener`, or on a socket made here; `port` is the bound one from the start.
 
-    def __init__(self, pfs: Pfs, host: str = "127.0.0.1", port: int = 0) -> None:
+    On uvicorn, as the other servers, an object of 100 MB takes half as long again (`bench/web/s3_gateway.py`).
+    """
+
+    def __init__(self, pfs: Pfs, host: str = "127.0.0.1", port: int = 0, listener: socket.socket | None = None) -> None:
         """Bind the port; requests are answered after `start`. Raises Unavailable when it is taken."""
-        try:
-            self._server = _Server((host, port), _Handler)
-        except OSError as error:
-            raise Unavailable(f"cannot listen on {host}:{port}: {error}; is another pachd running?") from error
-        self._server.pfs = pfs
-        self.port: int = self._server.server_address[1]
+        listener = listener or listening_socket(host, port, "the S3 gateway")
+        self.port = port_of(listener)
+        self._server = _Server(pfs, listener)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="s3", daemon=True)
 
     def start(self) -> None:
@@ -76,15 +79,14 @@ class S3Gateway:
 class _Server(HTTPServer):
     """Connections served by a fixed set of threads: each thread that reads the database keeps a connection to it."""
 
-    request_queue_size = 128
-    pfs: Pfs
-
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, pfs: Pfs, listener: socket.socket) -> None:
+        super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.pfs = pfs
         self._pool = ThreadPoolExecutor(THREADS, "s3")
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        # Last: when the port is taken it calls server_close, which needs the above.
-        super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Hand a new connection to the threads."""
@@ -172,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "location" in query:
             self._send_xml(s3_xml.document("LocationConstraint", s3_xml.LOCATION))
             return
-        for subresource in ("acl", "cors", "lifecycle", "policy", "tagging", "uploads", "versioning", "versions"):
+        for subresource in BUCKET_SUBRESOURCES:
             if subresource in query:
                 raise S3Error(501, "NotImplemented", f"the bucket's {subresource} is not implemented")
         if query.get("delimiter", "") not in ("", "/"):
@@ -182,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
     # Objects
 
     def _send_object(self, bucket: Bucket, key: str, query: Mapping[str, str]) -> None:
-        for subresource in ("acl", "attributes", "tagging", "uploadId", "versionId"):
+        for subresource in OBJECT_SUBRESOURCES:
             if subresource in query:
                 raise S3Error(501, "NotImplemented", f"an object's {subresource} is not implemented")
         try:
