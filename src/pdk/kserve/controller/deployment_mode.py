@@ -4,22 +4,10 @@ Knative (the default; the old name is Serverless): `<name>.<namespace>.<domain>`
 `<name>-<namespace>.<domain>`. The mode only changes what the status looks like: revisions are run in the same way.
 """
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
-
-
-class DeploymentMode(enum.StrEnum):
-    """`status.deploymentMode`."""
-
-    KNATIVE = "Knative"
-    STANDARD = "Standard"
-
-
-# Every name of a mode but Knative's own.
-STANDARD_NAMES = frozenset({"RawDeployment", "Standard"})
+from pdk.kserve.kinds.names import MODE_ANNOTATION, OLD_MODES, DeploymentMode
 
 
 def deployment_mode(settled: str | None, annotations: Mapping[str, str]) -> DeploymentMode:
@@ -28,7 +16,8 @@ def deployment_mode(settled: str | None, annotations: Mapping[str, str]) -> Depl
     ModelMesh, which is not offered, counts as Knative.
     """
     name = settled or annotations.get(MODE_ANNOTATION)
-    return DeploymentMode.STANDARD if name in STANDARD_NAMES else DeploymentMode.KNATIVE
+    standard = name is not None and OLD_MODES.get(name, name) == DeploymentMode.STANDARD
+    return DeploymentMode.STANDARD if standard else DeploymentMode.KNATIVE
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pdk.kserve.controller.deployment_mode import DeploymentMode, deployment_mode
+from pdk.kserve.controller.deployment_mode import deployment_mode
 from pdk.kserve.controller.wire import ServiceStatus
+from pdk.kserve.kinds.names import DeploymentMode
 from pdk.kserve.predictor.failures import InvalidPredictorSpec, ModelFailure
 from pdk.kserve.predictor.model_spec import parse_model_spec
 from pdk.kserve.predictor.revisions import ServiceUid

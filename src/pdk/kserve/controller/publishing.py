@@ -12,13 +12,14 @@ from pdk.kserve.controller import workloads
 from pdk.kserve.controller.plan import RolloutPlan
 from pdk.kserve.controller.status import build_status, condition
 from pdk.kserve.controller.wire import ConditionType, Holds, ServiceStatus
+from pdk.kserve.kinds.inference_service import INFERENCE_SERVICE
 from pdk.kserve.predictor.revisions import Revision, Stage
 from pdk.kubernetes.errors import ObjectForbidden, ObjectNotFound
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.metadata import timestamp
 from pdk.kubernetes.store.objects import ObjectStore
 
-INFERENCE_SERVICES = "inferenceservices.serving.kserve.io"
+INFERENCE_SERVICES = INFERENCE_SERVICE.key
 COMPONENT = "v1beta1Controllers"
 # Characters of an event's message; kube-apiserver refuses longer ones.
 MAX_MESSAGE = 1024

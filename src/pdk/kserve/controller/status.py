@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from pdk.base import clock
-from pdk.kserve.controller.deployment_mode import DeploymentMode
 from pdk.kserve.controller.plan import STEPS, RolloutPlan
 from pdk.kserve.controller.wire import (
     Condition,
@@ -22,8 +21,8 @@ from pdk.kserve.controller.wire import (
     ServiceStatus,
     TransitionStatus,
 )
+from pdk.kserve.kinds.names import TORCHSERVE, DeploymentMode
 from pdk.kserve.predictor.failures import FailureReason
-from pdk.kserve.predictor.model_spec import RUNTIME
 from pdk.kserve.predictor.revisions import RevisionState, revision_name
 from pdk.kubernetes.store.metadata import timestamp
 
@@ -57,7 +56,7 @@ def build_status(plan: RolloutPlan) -> ServiceStatus:
         "components": {"predictor": _predictor(plan)},
     }
     if desired.problem is None:
-        status["clusterServingRuntimeName"] = RUNTIME
+        status["clusterServingRuntimeName"] = TORCHSERVE
     if plan.traffic:
         status["url"] = f"http://{addresses.host}"
         status["address"] = {"url": f"http://{addresses.internal_host}"}

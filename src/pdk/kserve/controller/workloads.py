@@ -8,7 +8,8 @@ import datetime
 from collections.abc import Iterator
 
 from pdk.kserve.controller.desired import DesiredService
-from pdk.kserve.predictor.node import CONTAINER, INITIALIZER
+from pdk.kserve.kinds.names import CONTAINER, TORCHSERVE_ARGS
+from pdk.kserve.predictor.node import INITIALIZER
 from pdk.kserve.predictor.revisions import Revision, RevisionState, Stage
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.store.metadata import timestamp
@@ -16,12 +17,6 @@ from pdk.kubernetes.store.metadata import timestamp
 DEPLOYMENTS, PODS, SERVICES = "deployments.apps", "pods", "services"
 SERVING_IMAGE, INITIALIZER_IMAGE = "pdk/torchserve", "pdk/storage-initializer"
 STARTED = frozenset({RevisionState.STARTING, RevisionState.READY, RevisionState.DRAINING, RevisionState.STOPPING})
-ARGS = [
-    "torchserve",
-    "--start",
-    "--model-store=/mnt/models/model-store",
-    "--ts-config=/mnt/models/config/config.properties",
-]
 
 
 def labels(revision: Revision) -> dict[str, str]:
@@ -111,7 +106,7 @@ def _pod_spec(revision: Revision) -> JsonObject:
     container: JsonObject = {
         "name": CONTAINER,
         "image": SERVING_IMAGE,
-        "args": ARGS,
+        "args": TORCHSERVE_ARGS,
         "ports": [{"name": "user-port", "containerPort": 8080, "protocol": "TCP"}],
         "volumeMounts": [{"name": "kserve-provision-location", "mountPath": "/mnt/models", "readOnly": True}],
     }

@@ -9,19 +9,15 @@ implementation, an empty container name, an unchangeable deployment mode.
 import re
 from collections.abc import Iterator
 
-from pdk.kserve.kinds.schemas import FRAMEWORKS
+from pdk.kserve.kinds.names import CONTAINER, FRAMEWORKS, MODE_ANNOTATION, OLD_MODES, DeploymentMode
 from pdk.kubernetes.errors import AdmissionDenied
 from pdk.kubernetes.kinds.json_object import JsonObject
 
 VALIDATOR = "inferenceservice.kserve-webhook-server.validator"
 NAME = "[a-z]([-a-z0-9]*[a-z0-9])?"
-DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
 AUTOSCALER_CLASSES = ("hpa", "keda", "external")
 V2_BY_DEFAULT = ("triton", "onnx", "huggingface")
-KNATIVE, STANDARD = "Knative", "Standard"
-# The old names of the deployment modes, which later releases still take.
-MODES = {"Serverless": KNATIVE, "RawDeployment": STANDARD}
 KNATIVE_METRICS = ("concurrency", "rps")
 HPA_METRICS = ("cpu", "memory")
 LOGGER_MODES = ("all", "request", "response")
@@ -91,7 +87,7 @@ def implementations(predictor: JsonObject) -> list[str]:
     """Return what in a predictor says how it is served: `model`, framework names, `containers`."""
     found = [name for name in ("model", *FRAMEWORKS) if isinstance(predictor.get(name), dict)]
     containers = predictor.get("containers") or []
-    custom = any(container.get("name") == "kserve-container" for container in containers)
+    custom = any(container.get("name") == CONTAINER for container in containers)
     if custom or (containers and not found):
         found.append("containers")
     return found
@@ -99,7 +95,7 @@ def implementations(predictor: JsonObject) -> list[str]:
 
 def deployment_mode(name: str | None) -> str | None:
     """Return a deployment mode under its present name."""
-    return None if name is None else MODES.get(name, name)
+    return None if name is None else OLD_MODES.get(name, name)
 
 
 def _component_problems(component: JsonObject, annotations: JsonObject) -> Iterator[str]:
@@ -120,7 +116,7 @@ def _component_problems(component: JsonObject, annotations: JsonObject) -> Itera
 
 def _scaling_problems(component: JsonObject, annotations: JsonObject) -> Iterator[str]:
     metric = component.get("scaleMetric")
-    if deployment_mode(annotations.get(DEPLOYMENT_MODE)) == STANDARD:
+    if deployment_mode(annotations.get(MODE_ANNOTATION)) == DeploymentMode.STANDARD:
         if metric is not None and annotations.get(AUTOSCALER_CLASS) == "hpa" and metric not in HPA_METRICS:
             yield f"[{metric}] is not a supported metric"
         return
@@ -132,7 +128,7 @@ def _scaling_problems(component: JsonObject, annotations: JsonObject) -> Iterato
 
 def _host_problems(name: str, namespace: str, annotations: JsonObject) -> Iterator[str]:
     """A host name label holds 63 characters: the original accepts longer names and then never gets an address."""
-    standard = deployment_mode(annotations.get(DEPLOYMENT_MODE)) == STANDARD
+    standard = deployment_mode(annotations.get(MODE_ANNOTATION)) == DeploymentMode.STANDARD
     for label in (f"{name}-predictor", f"{name}-{namespace}" if standard else ""):
         if len(label) > 63:
             yield f"the InferenceService {name!r} is invalid: host name label {label!r} is longer than 63 characters"
@@ -140,7 +136,7 @@ def _host_problems(name: str, namespace: str, annotations: JsonObject) -> Iterat
 
 def _check_mode_unchanged(old: JsonObject, new: JsonObject) -> None:
     in_force = (old.get("status") or {}).get("deploymentMode")
-    wanted = (new["metadata"].get("annotations") or {}).get(DEPLOYMENT_MODE)
+    wanted = (new["metadata"].get("annotations") or {}).get(MODE_ANNOTATION)
     if in_force and wanted and deployment_mode(in_force) != deployment_mode(wanted):
         why = f"update rejected: deploymentMode cannot be changed from '{in_force}' to '{wanted}'"
         raise AdmissionDenied(VALIDATOR, why)

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from pdk.kserve.kinds.admission import admit
+from pdk.kserve.kinds.names import SERVING_GROUP
 from pdk.kserve.kinds.schemas import inference_service_spec
 from pdk.kubernetes.kinds.columns import CRD_AGE, NAME, Column, at
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource
 from pdk.kubernetes.kinds.schemas import any_object
-
-SERVING_GROUP = "serving.kserve.io"
 
 
 def _condition(obj: JsonObject, kind: str) -> Any:

@@ -4,12 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pdk.kserve.kinds.inference_service import SERVING_GROUP
+from pdk.kserve.kinds.names import CONTAINER, SERVING_GROUP, TORCHSERVE, TORCHSERVE_ARGS
 from pdk.kubernetes.kinds.columns import CRD_AGE, NAME, Column, at
 from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.kubernetes.kinds.resource import Resource
-
-TORCHSERVE = "kserve-torchserve"
 
 
 def _first_name(field: str) -> Callable[[JsonObject], Any]:
@@ -42,14 +40,9 @@ SERVING_RUNTIME = replace(CLUSTER_SERVING_RUNTIME, kind="ServingRuntime", plural
 def torchserve_runtime() -> JsonObject:
     """Return the runtime that serves `pytorch` models."""
     container = {
-        "name": "kserve-container",
+        "name": CONTAINER,
         "image": "pytorch/torchserve-kfs:0.9.0",
-        "args": [
-            "torchserve",
-            "--start",
-            "--model-store=/mnt/models/model-store",
-            "--ts-config=/mnt/models/config/config.properties",
-        ],
+        "args": TORCHSERVE_ARGS,
         "env": [{"name": "TS_SERVICE_ENVELOPE", "value": "{{.Labels.serviceEnvelope}}"}],
         "securityContext": {
             "runAsUser": 1000,

@@ -4,6 +4,7 @@ Written from the field names and types of KServe 0.14's API. What pdk does not l
 is an object that takes any field.
 """
 
+from pdk.kserve.kinds.names import FRAMEWORKS
 from pdk.kubernetes.kinds.schemas import (
     Schema,
     any_object,
@@ -15,20 +16,6 @@ from pdk.kubernetes.kinds.schemas import (
     quantities,
     string,
     string_map,
-)
-
-# The predictor's old one-framework fields; admission turns each into `model`.
-FRAMEWORKS = (
-    "sklearn",
-    "xgboost",
-    "tensorflow",
-    "pytorch",
-    "triton",
-    "onnx",
-    "huggingface",
-    "pmml",
-    "lightgbm",
-    "paddle",
 )
 
 

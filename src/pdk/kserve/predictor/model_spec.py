@@ -8,15 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pdk.kserve.kinds.names import FRAMEWORKS, TORCHSERVE
 from pdk.kserve.predictor.credentials import decoded_data
 from pdk.kserve.predictor.failures import FailureReason, InvalidPredictorSpec, ModelLoadFailed, NoSupportingRuntime
 from pdk.kserve.predictor.storage_uri import parse_storage_uri
 from pdk.kubernetes.store.objects import ObjectStore
-
-RUNTIME = "kserve-torchserve"
-FRAMEWORKS = (
-    "sklearn", "xgboost", "tensorflow", "onnx", "triton", "paddle", "lightgbm", "pmml", "huggingface",
-)  # fmt: skip
 
 
 class RuntimeNotRecognized(NoSupportingRuntime):
@@ -73,7 +69,7 @@ def _model(predictor: Mapping[str, Any]) -> Mapping[str, Any]:
         # The API rewrites this form on admission; an object written around it may still have it.
         model = {"modelFormat": {"name": "pytorch"}, **predictor["pytorch"]}
     if not isinstance(model, Mapping):
-        frameworks = [name for name in FRAMEWORKS if name in predictor]
+        frameworks = [name for name in FRAMEWORKS if name in predictor and name != "pytorch"]
         if frameworks:
             raise NoSupportingRuntime(f"No runtime found to support predictor with model type {frameworks[0]}")
         raise InvalidPredictorSpec(
@@ -85,8 +81,10 @@ def _model(predictor: Mapping[str, Any]) -> Mapping[str, Any]:
     unsupported = f"No runtime found to support predictor with model type {name}{f':{version}' if version else ''}"
     if name != "pytorch" or str(version or "1").partition(".")[0] != "1":
         raise NoSupportingRuntime(unsupported)
-    if model.get("runtime") not in (None, "", RUNTIME):
-        raise RuntimeNotRecognized(f"Waiting for runtime {model['runtime']} to become available: only {RUNTIME} exists")
+    if model.get("runtime") not in (None, "", TORCHSERVE):
+        raise RuntimeNotRecognized(
+            f"Waiting for runtime {model['runtime']} to become available: only {TORCHSERVE} exists"
+        )
     if model.get("protocolVersion") not in (None, "", "v1"):
         raise NoSupportingRuntime(f"{unsupported} and protocol {model['protocolVersion']}: only v1 is served")
     return model

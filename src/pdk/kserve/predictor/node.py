@@ -14,7 +14,7 @@ from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.process.child import Launcher, SubprocessLauncher
 
 # The containers of a pod, by the names their logs are asked for.
-CONTAINER, INITIALIZER = "kserve-container", "storage-initializer"
+INITIALIZER = "storage-initializer"
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from typing import Any
 
 from pdk.base import clock
 from pdk.base.errors import FailedPrecondition
+from pdk.kserve.kinds.names import CONTAINER
 from pdk.kserve.predictor import torchserve
 from pdk.kserve.predictor.failures import ModelFailure, ModelLoadFailed, RuntimeUnhealthy
 from pdk.kserve.predictor.fetch import Fetch, start_fetch
 from pdk.kserve.predictor.launch import LaunchRequest
 from pdk.kserve.predictor.model_spec import ModelSpec, parse_model_spec, resolve_environment
-from pdk.kserve.predictor.node import CONTAINER, INITIALIZER, Node
+from pdk.kserve.predictor.node import INITIALIZER, Node
 from pdk.kserve.predictor.revisions import Failure, Revision, RevisionState, Stage
 from pdk.kserve.predictor.storage_initializer import TRANSIENT, FetchStatus
 from pdk.kserve.predictor.torchserve import TorchServe

@@ -21,26 +21,6 @@ NO_CREATE = ("delete", "deletecollection", "get", "list", "patch", "update", "wa
 READ_ONLY = ("get", "list", "watch")
 
 
-def _as_it_is(obj: JsonObject) -> JsonObject:
-    return obj
-
-
-def _settled(_obj: JsonObject) -> None:
-    return None
-
-
-def _admitted(_old: JsonObject | None, new: JsonObject) -> JsonObject:
-    return new
-
-
-def _unchecked(_old: JsonObject, _new: JsonObject) -> Iterable[Cause]:
-    return ()
-
-
-def _spec_and_status() -> dict[str, Schema]:
-    return {"spec": any_object("What is wanted."), "status": any_object("What is.")}
-
-
 @dataclass(frozen=True, eq=False)
 class Resource:
     """One kind of object, in Kubernetes' words."""
@@ -69,7 +49,9 @@ class Resource:
     refusal: str = ""
     description: str = ""
     # The schemas of the fields beside apiVersion, kind and metadata.
-    fields: Mapping[str, Schema] = field(default_factory=_spec_and_status)
+    fields: Mapping[str, Schema] = field(
+        default_factory=lambda: {"spec": any_object("What is wanted."), "status": any_object("What is.")}
+    )
     # What `kubectl get` shows.
     columns: tuple[Column, ...] = (NAME, AGE)
     # Dotted paths a list can be selected by, besides metadata.name and metadata.namespace.
@@ -77,14 +59,14 @@ class Resource:
     # What is wrong with a name, None when nothing is.
     name_problem: Callable[[str], str | None] = subdomain_problem
     # Completes a new or changed object in place; raises BadRequest or ObjectInvalid for one that breaks a rule.
-    settle: Callable[[JsonObject], None] = _settled
+    settle: Callable[[JsonObject], None] = lambda _obj: None
     # What an update (old, new) may not change.
-    change_causes: Callable[[JsonObject, JsonObject], Iterable[Cause]] = _unchecked
+    change_causes: Callable[[JsonObject, JsonObject], Iterable[Cause]] = lambda _old, _new: ()
     # Admission webhooks, for clients' writes only: (stored object or None, new one) to what is stored.
-    admit: Callable[[JsonObject | None, JsonObject], JsonObject] = _admitted
+    admit: Callable[[JsonObject | None, JsonObject], JsonObject] = lambda _old, new: new
     # The key of the resource whose objects this one shows under other names, and how.
     view_of: str = ""
-    view: Callable[[JsonObject], JsonObject] = _as_it_is
+    view: Callable[[JsonObject], JsonObject] = lambda obj: obj
 
     @property
     def key(self) -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pdk.kserve.controller.deployment_mode import Addresses, DeploymentMode, deployment_mode
+from pdk.kserve.controller.deployment_mode import Addresses, deployment_mode
+from pdk.kserve.kinds.names import DeploymentMode
 
 
 @pytest.mark.parametrize(

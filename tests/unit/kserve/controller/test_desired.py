@@ -2,8 +2,8 @@
 
 import pytest
 
-from pdk.kserve.controller.deployment_mode import DeploymentMode
 from pdk.kserve.controller.desired import read_desired
+from pdk.kserve.kinds.names import DeploymentMode
 from pdk.kserve.predictor.failures import FailureReason
 
 PREDICTOR = {"model": {"modelFormat": {"name": "pytorch"}, "storageUri": "s3://b/m"}}

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from pdk.db.database import Database
+from pdk.kserve.kinds.names import CONTAINER
 from pdk.kserve.predictor.lifecycle import Lifecycle
-from pdk.kserve.predictor.node import CONTAINER, INITIALIZER, Node
+from pdk.kserve.predictor.node import INITIALIZER, Node
 from pdk.kserve.predictor.revisions import MIGRATIONS, Revision, Revisions, RevisionState, ServiceRow
 from pdk.kserve.predictor.routes import Backend, ServiceRoute, ServiceRoutes
 from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
