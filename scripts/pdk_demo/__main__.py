@@ -13,7 +13,7 @@ from pachyderm_sdk.api import pfs
 from pdk.stack import clients, settings
 from pdk_demo import report
 from pdk_demo.prepare import prepare
-from pdk_demo.systems import DATA_REPO, MODEL, PROJECT, REPOSITORY, Systems, connect, sample_request
+from pdk_demo.systems import DATA_REPO, MODEL, PROJECT, SHIPPED, Systems, connect, sample_request
 from pdk_demo.traffic import Answer, Caller, Tally, Traffic
 from pdk_demo.watch import Lap, LoopFailed, Watcher
 
@@ -133,12 +133,12 @@ def demonstrate(stack: settings.Settings) -> None:
         say(line)
     clients.set_project(stack.pachyderm_config, PROJECT)
     headline("Commit data_part1.csv: the first version")
-    first = run_lap(systems, REPOSITORY / "sample-data" / PARTS[0])
+    first = run_lap(systems, SHIPPED / "sample-data" / PARTS[0])
     predict(systems)
     headline("Commit data_part2.csv while a client keeps asking")
     _, body = sample_request()
     with Traffic(systems, body) as traffic:
-        second = run_lap(systems, REPOSITORY / "sample-data" / PARTS[1])
+        second = run_lap(systems, SHIPPED / "sample-data" / PARTS[1])
         answer = predict(systems)
     show_handover(first, second, traffic.tally)
     if answer.data_commit != second.commit_id:

@@ -12,7 +12,7 @@ import kubernetes
 from determined.common.api import errors as determined_errors
 from pachyderm_sdk.api import pfs, pps
 
-from pdk_demo.systems import DATA_REPO, PROJECT, REPOSITORY, SERVICE_ACCOUNT, WORKSPACE, Systems
+from pdk_demo.systems import DATA_REPO, PROJECT, SERVICE_ACCOUNT, SHIPPED, WORKSPACE, Systems
 
 PIPELINES = ("training-pipeline.json", "deployment-pipeline.json", "rollout-pipeline.json")
 
@@ -22,9 +22,9 @@ def prepare(systems: Systems, code_url: str | None = None) -> Iterator[str]:
     yield from _data_repo(systems)
     yield from _determined_project(systems)
     yield from _service_account(systems)
-    yield from _pipeline_secret(systems, code_url or str(REPOSITORY))
+    yield from _pipeline_secret(systems, code_url or str(SHIPPED))
     for name in PIPELINES:
-        yield from _pipeline(systems, REPOSITORY / "pipelines" / name)
+        yield from _pipeline(systems, SHIPPED / "pipelines" / name)
 
 
 def _data_repo(systems: Systems) -> Iterator[str]:

@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import kubernetes
 from determined.experimental import Determined
@@ -16,15 +15,16 @@ from pachyderm_sdk.api import pfs
 
 from pdk.stack import runfile
 from pdk.stack.settings import Settings
+from pdk.stack.shipped import shipped_folder
 
-REPOSITORY = Path(__file__).parents[2]
+SHIPPED = shipped_folder()
 PROJECT = "pdk-customer-churn"
 DATA_REPO = "customer-churn-data"
 MODEL = "customer-churn"
 TRAIN, DEPLOY, ROLLOUT = "customer-churn-train", "customer-churn-deploy", "customer-churn-rollout"
 WORKSPACE = "PDK Demos"
 SERVICE_ACCOUNT = "pach-deploy"
-SAMPLE_REQUEST = REPOSITORY / "sample-data" / "customer_churn_sample.json"
+SAMPLE_REQUEST = SHIPPED / "sample-data" / "customer_churn_sample.json"
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ from pdk.process.child import SubprocessLauncher
 from pdk.reconcile.changes import Changes
 from pdk.stack import clients
 from pdk.stack.settings import Settings
+from pdk.stack.shipped import shipped_folder
 from pdk.storage.filesets import FileSetStorage
 
+# The images of the pipelines that pdk ships, and their folders below `containers/`.
 CONTAINERS = {"pdk-train": "train", "pdk-deploy": "deploy"}
-"""The images of the pipelines in this repository, and their folders below `containers/`."""
 
 
 class Pachd:
@@ -78,18 +79,14 @@ def image_map(settings: Settings) -> ImageMap:
     The interpreter's folder comes first on PATH, so `python` in a pipeline spec is the one with the clients; KUBECONFIG
     stands in for the service account a pod would have.
     """
-    folders = {name: str(repository_folder() / "containers" / folder) for name, folder in CONTAINERS.items()}
+    containers = shipped_folder() / "containers"
+    folders = {name: str(containers / folder) for name, folder in CONTAINERS.items()}
     environment = {
         "PATH": f"{Path(settings.python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "KUBECONFIG": str(settings.kubeconfig),
     }
     targets = {name: ImageTarget(Path(folder), environment) for name, folder in {**folders, **settings.images}.items()}
     return ImageMap(targets)
-
-
-def repository_folder() -> Path:
-    """Return the checkout this package is installed from (editable): the home of `containers/`."""
-    return Path(__file__).resolve().parents[3]
 
 
 def _cluster_id(path: Path) -> str:
