@@ -85,7 +85,7 @@ class _Reader:
                 if not header:
                     self._fail(None, None, "is empty" if header is None else "has no header: its first line is empty")
                 positions = self._positions(header)
-                quick = _quick_table(path, header, self._contract)
+                quick = quick_table(path, header, self._contract)
                 if quick is not None:
                     return quick
                 self._read_rows(reader, len(header), positions)
@@ -184,7 +184,7 @@ class _Reader:
         raise ContractError([*self._problems, Problem(self._name, row, column, reason)])
 
 
-def _quick_table(path: Path, header: Sequence[str], contract: Contract) -> Table | None:
+def quick_table(path: Path, header: Sequence[str], contract: Contract) -> Table | None:
     """The whole file, if nothing in it needs a closer look."""
     facts = {fact["name"]: fact for fact in contract["columns"]}
     if any(fact["kind"] == "categorical" and "categories" not in fact for fact in facts.values()):

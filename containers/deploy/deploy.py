@@ -28,7 +28,7 @@ DEFAULT_NAMESPACE = "models"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it did what it says, 1 with the reason as the last line if not."""
-    args = _parser(os.environ).parse_args(arguments)
+    args = parser_for(os.environ).parse_args(arguments)
     try:
         args.command(args)
     except DeployError as error:
@@ -91,7 +91,8 @@ def rollout(args: argparse.Namespace) -> None:
     _say(f"done in {document['seconds']} s")
 
 
-def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+def parser_for(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Give the parser of the command line, with what the environment says as defaults."""
     parser = argparse.ArgumentParser(
         prog="deploy.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

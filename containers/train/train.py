@@ -40,7 +40,7 @@ logger = logging.getLogger("train")
 
 def run(job: Settings) -> None:
     """Do the job. Raises TrainError."""
-    determined = _connect(job)
+    determined = connect(job)
     models = registry.Registry(determined, job.model)
     versions = models.versions()
     done = registry.version_of_job(versions, job.job_id)
@@ -86,7 +86,8 @@ def _start(job: Settings, determined: Determined, versions: Sequence[ModelVersio
     return experiment
 
 
-def _connect(job: Settings) -> Determined:
+def connect(job: Settings) -> Determined:
+    """Log in to the master, tried again while it is away."""
 
     def log_in() -> Determined:
         with sdk_output.captured():

@@ -4,10 +4,10 @@ import os
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -47,13 +47,11 @@ class Stack:
         return run
 
     def wait_restarted(self, system, old):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+        def another():
             run = runfile.read(self.settings.run_dir, system)
-            if run is not None and run.pid != old.pid:
-                return run
-            time.sleep(0.05)
-        raise AssertionError(f"{system} was not started again")
+            return run if run is not None and run.pid != old.pid else None
+
+        return wait_until(another, what=f"another {system}")
 
 
 @pytest.fixture

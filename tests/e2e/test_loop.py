@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -15,6 +14,7 @@ from pdk_demo.__main__ import put
 from pdk_demo.systems import DATA_REPO, MODEL, sample_request
 from pdk_demo.traffic import Caller, Traffic
 from pdk_demo.watch import Watcher
+from waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 420
@@ -67,7 +67,7 @@ def test_two_commits_become_two_served_versions(stack, data, tmp_path):
     with Traffic(systems, sample_request()[1]) as traffic:
         second, _ = finish(systems, put(systems, data / "data_part2.csv"))
         answer = predict(systems)
-        time.sleep(1.0)
+        wait_until(lambda: traffic.tally.answers.get("2", 0) > 20)
     assert traffic.tally.failures == []
     assert set(traffic.tally.answers) == {"1", "2"}
     assert (answer.version, answer.data_commit) == ("2", second.commit_id)

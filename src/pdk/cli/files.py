@@ -25,7 +25,7 @@ def put_file(target: str, sources: tuple[str, ...], recursive: bool, append: boo
     """
     destination = handles.file(target, connect.project(project))
     named = ":" in target and not target.endswith(":")
-    pairs = list(_pairs(destination.path if named else "", sources, recursive))
+    pairs = list(paths_and_sources(destination.path if named else "", sources, recursive))
     client = connect.pachd()
     client.pfs.modify_file(_requests(destination.commit, pairs, append))
     head = client.pfs.inspect_commit(commit=destination.commit)
@@ -33,7 +33,7 @@ def put_file(target: str, sources: tuple[str, ...], recursive: bool, append: boo
         click.echo(f"{source} -> {destination.commit.repo.name}@{head.commit.id}:{path}")
 
 
-def _pairs(path: str, sources: tuple[str, ...], recursive: bool) -> Iterator[tuple[str, str]]:
+def paths_and_sources(path: str, sources: tuple[str, ...], recursive: bool) -> Iterator[tuple[str, str]]:
     """Yield (path in the repo, source) as pachctl derives them: base name without a path, joined below a `/`."""
     for source in sources:
         if source == "-" and not path:

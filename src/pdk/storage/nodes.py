@@ -17,7 +17,7 @@ from pdk.storage.errors import NodeMissing
 
 T = TypeVar("T")
 
-_CACHED_PAGES = 1024
+CACHED_PAGES = 1024
 # Keeps the hash of a page apart from that of a chunk with the same bytes.
 _PERSON = b"pdk-node"
 
@@ -50,7 +50,7 @@ class Nodes:
         value = decode(self._read(digest))
         with self._lock:
             self._cache[digest] = value
-            if len(self._cache) > _CACHED_PAGES:
+            if len(self._cache) > CACHED_PAGES:
                 self._cache.popitem(last=False)
         return value
 

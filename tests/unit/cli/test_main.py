@@ -131,14 +131,14 @@ def test_sources_become_paths_as_pachctl_has_it(tmp_path):
     (tmp_path / "d" / "e").mkdir(parents=True)
     (tmp_path / "d" / "e" / "x.csv").write_text("x")
     file = str(tmp_path / "d" / "e" / "x.csv")
-    assert list(files._pairs("", (file,), False)) == [("/x.csv", file)]
-    assert list(files._pairs("/in/", (file,), False)) == [("/in/x.csv", file)]
-    assert list(files._pairs("y.csv", (file,), False)) == [("/y.csv", file)]
-    assert list(files._pairs("", (str(tmp_path / "d"),), True)) == [("/e/x.csv", file)]
+    assert list(files.paths_and_sources("", (file,), False)) == [("/x.csv", file)]
+    assert list(files.paths_and_sources("/in/", (file,), False)) == [("/in/x.csv", file)]
+    assert list(files.paths_and_sources("y.csv", (file,), False)) == [("/y.csv", file)]
+    assert list(files.paths_and_sources("", (str(tmp_path / "d"),), True)) == [("/e/x.csv", file)]
     with pytest.raises(click.UsageError, match="use -r"):
-        list(files._pairs("", (str(tmp_path / "d"),), False))
+        list(files.paths_and_sources("", (str(tmp_path / "d"),), False))
     with pytest.raises(click.UsageError, match="no such file"):
-        list(files._pairs("", (str(tmp_path / "missing.csv"),), False))
+        list(files.paths_and_sources("", (str(tmp_path / "missing.csv"),), False))
 
 
 def test_tables_and_units():

@@ -28,7 +28,7 @@ def test_pipeline_specs_are_pachyderms_and_call_a_command_that_exists(name, comm
     (line,) = spec.transform.stdin
     executable, python, script, *arguments = line.split()
     assert (executable, python, script) == ("exec", "python", "deploy.py")
-    args = deploy._parser({}).parse_args(arguments)
+    args = deploy.parser_for({}).parse_args(arguments)
     assert args.command is getattr(deploy, command)
     assert args.deployment_name == "customer-churn"
 

@@ -197,12 +197,12 @@ def test_the_quick_way_accepts_nothing_that_the_careful_way_refuses(tmp_path, co
             cut = rng.randrange(27, len(text))
             text = text[:cut] + rng.choice(alphabet) + text[cut + rng.choice((0, 1)) :]
         path.write_text(text, newline="")
-        quick = table._quick_table(path, HEADER, contract)
+        quick = table.quick_table(path, HEADER, contract)
         if quick is None:
             continue
         taken += 1
         with monkeypatch.context() as patch:
-            patch.setattr(table, "_quick_table", lambda *_: None)
+            patch.setattr(table, "quick_table", lambda *_: None)
             careful = table.read(path, contract)
         assert quick.rows == careful.rows, text
         for name in HEADER:

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from pdk.process import tree
 from pdk.process.child import (
@@ -127,9 +128,7 @@ def test_namespace_without_root(tmp_path):
 def test_the_whole_tree_ends_with_the_child(launcher, tmp_path):
     pids = tmp_path / "pids"
     child = launcher.start(spec(tmp_path, f"setsid sleep 300 & echo $! > {pids}; sleep 300"))
-    deadline = time.monotonic() + 5
-    while not (pids.exists() and pids.read_text().strip()) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: pids.exists() and pids.read_text().strip())
     marked = tree.find_marked(lambda m: m == child.marker)
     assert len(marked) >= 2
     child.kill()

@@ -3,26 +3,21 @@
 import threading
 import time
 
+from waiting import wait_until
+
 from pdk.reconcile.changes import Changes
 from pdk.reconcile.loop import Reconciler
 
 
-def wait_until(predicate, timeout=5.0):
-    deadline = time.monotonic() + timeout
-    while not predicate() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert predicate()
-
-
 def test_one_key_is_never_handled_twice_at_once_and_late_signals_are_kept():
     active, most, calls = [0], [0], []
-    lock = threading.Lock()
+    lock, go_on = threading.Lock(), threading.Event()
 
     def reconcile(key):
         with lock:
             active[0] += 1
             most[0] = max(most[0], active[0])
-        time.sleep(0.05)
+        go_on.wait(5)
         with lock:
             active[0] -= 1
             calls.append(key)
@@ -33,10 +28,12 @@ def test_one_key_is_never_handled_twice_at_once_and_late_signals_are_kept():
     wait_until(lambda: active[0] == 1)
     for _ in range(10):
         loop.enqueue("a")
+    go_on.set()
     wait_until(lambda: len(calls) == 2)
-    time.sleep(0.15)
+    loop.enqueue("b")  # after a third "a", if there were one
+    wait_until(lambda: "b" in calls)
     loop.stop()
-    assert calls == ["a", "a"]
+    assert calls == ["a", "a", "b"]
     assert most[0] == 1
 
 

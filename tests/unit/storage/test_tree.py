@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from pdk.storage.contents import Content
 from pdk.storage.errors import NodeMissing
+from pdk.storage.nodes import Nodes
 from pdk.storage.pages import DirEntry, FileEntry, FolderPage, Part, decode, encode
-from pdk.storage.tree import EMPTY
+from pdk.storage.tree import EMPTY, Trees
 
 
 def parts(text):
@@ -122,8 +123,7 @@ def test_a_missing_or_changed_page_is_noticed(storage, update):
     tree = update(EMPTY, {"/a": "x"})
     with pytest.raises(NodeMissing, match="missing"):
         list(storage.trees.walk(b"?" * 32))
-    storage.nodes._cache.clear()
     with storage.db.transaction() as conn:
         conn.execute("UPDATE tree_nodes SET body = x'00'")
     with pytest.raises(NodeMissing, match="corrupt"):
-        list(storage.trees.walk(tree))
+        list(Trees(Nodes(storage.db)).walk(tree))

@@ -20,7 +20,7 @@ class Killed(BaseException):
 def job(settings, determined, commits, master, monkeypatch, tmp_path):
     """Run the job; checkpoints are downloaded, and data is read, from memory."""
     client = type("Client", (), {"pfs": commits})()
-    monkeypatch.setattr(train, "_connect", lambda _: determined)
+    monkeypatch.setattr(train, "connect", lambda _: determined)
     monkeypatch.setattr(train_commits, "Client", lambda *_: client)
     monkeypatch.setattr(data, "Client", lambda *_: client)
     monkeypatch.setattr(
@@ -175,5 +175,5 @@ def test_a_wrong_password_says_which_secret(settings, monkeypatch):
 
     monkeypatch.setattr(train, "Determined", refuse)
     with pytest.raises(TrainError, match="does not let user 'determined' in") as error:
-        train._connect(settings)
+        train.connect(settings)
     assert "det_password" in error.value.remedy

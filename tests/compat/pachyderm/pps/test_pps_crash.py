@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pps
+from waiting import wait_until
 
 from pdk.process.tree import find_marked
 
@@ -33,11 +34,8 @@ class Server:
         arguments = [sys.executable, PROCESS, self.root / "data", port_file, str(self.port)]
         self.process = subprocess.Popen(arguments, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
         log.close()
-        deadline = time.monotonic() + 60
-        while not (port_file.exists() and port_file.read_text()):
-            assert self.process.poll() is None, (self.root / "pachd.log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: self.process.poll() is not None or (port_file.exists() and port_file.read_text()))
+        assert self.process.poll() is None, (self.root / "pachd.log").read_text()
         self.port = int(port_file.read_text())
         return Client(host="127.0.0.1", port=self.port)
 
@@ -61,13 +59,6 @@ def server(tmp_path):
     assert server.children == []
 
 
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
-
-
 def build(bench, flag):
     """A job of three datums: `/a` ends at once, `/b` waits for the file `flag` the first time, `/c` comes after it."""
     bench.repo("data")
@@ -86,13 +77,13 @@ def test_kill_9_in_the_middle_of_a_datum(server, bench_of, tmp_path):
     pipeline, runs = build(bench, flag)
     downstream = bench.pipeline("q", "cp -r /pfs/p/* /pfs/out", reads="p", glob="/")
     job_id = bench.commit("data", {"/a": "1", "/b": "2", "/c": "3"})
-    until(lambda: runs.exists() and runs.read_text() == "a\nb\n")
+    wait_until(lambda: runs.exists() and runs.read_text() == "a\nb\n")
     assert server.children
     server.kill()
     assert server.children, "user code outlives its server; the next one must end it"
     orphans = set(server.children)
     bench.client = server.start()
-    until(lambda: not orphans & set(server.children))
+    wait_until(lambda: not orphans & set(server.children))
     flag.touch()
     info = bench.wait(pipeline, job_id)
     assert (info.state, info.data_processed, info.data_failed, info.restart) == (pps.JobState.JOB_SUCCESS, 3, 0, 1)
@@ -108,7 +99,7 @@ def test_a_graceful_stop_counts_as_nothing(server, bench_of, tmp_path):
     flag = tmp_path / "go"
     pipeline, runs = build(bench, flag)
     job_id = bench.commit("data", {"/a": "1", "/b": "2"})
-    until(lambda: runs.exists() and runs.read_text() == "a\nb\n")
+    wait_until(lambda: runs.exists() and runs.read_text() == "a\nb\n")
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(20) == 0
     assert server.children == []

@@ -1,8 +1,7 @@
 """Removing files after the rows said so, also when the process that wrote the rows is gone."""
 
-import time
-
 import pytest
+from waiting import wait_until
 
 from pdk.determined import errors
 from pdk.determined.master.chores import Chores
@@ -43,13 +42,6 @@ def ended_experiment(bench, steps=(100, 200, 300)):
         folders.append(folder)
     bench.transitions.close_allocation(allocation.id, Exit(0))
     return experiment_id, folders
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_files_go_after_a_restart(bench, chores):

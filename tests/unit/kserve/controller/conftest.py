@@ -4,12 +4,12 @@ import json
 import os
 import sys
 import tempfile
-import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from pdk.db.database import Database
 from pdk.kserve.controller.controller import KServeController
@@ -95,11 +95,7 @@ class Cluster:
         return self.status(name).get("components", {}).get("predictor", {}).get("latestRolledoutRevision")
 
     def until(self, predicate, timeout=15.0):
-        deadline = time.monotonic() + timeout
-        while not (value := predicate()):
-            assert time.monotonic() < deadline, json.dumps(self.status(), indent=1)
-            time.sleep(0.02)
-        return value
+        return wait_until(predicate, timeout, lambda: json.dumps(self.status(), indent=1))
 
     def ready(self, number, name="churn"):
         """Wait until revision `number` has all the traffic."""

@@ -3,11 +3,11 @@
 import os
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from pdk.db.database import Database
 from pdk.kserve.predictor.failures import ModelLoadFailed
@@ -45,11 +45,7 @@ def start(node, target, uri="s3://bucket/m", revision=REVISION):
 
 def run(node, target, uri="s3://bucket/m"):
     fetch = start(node, target, uri)
-    deadline = time.monotonic() + 20
-    while (outcome := fetch.poll()) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return outcome
+    return wait_until(fetch.poll)
 
 
 def test_a_whole_model(node, bucket, tmp_path):

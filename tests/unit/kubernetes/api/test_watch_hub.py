@@ -3,10 +3,14 @@
 import asyncio
 
 import pytest
+from waiting import wait_until
 
+from pdk.db.database import Database
 from pdk.kubernetes.api import watch_hub
 from pdk.kubernetes.api.watch_hub import WatchHub
 from pdk.kubernetes.errors import TooManyRequests
+from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.reconcile.changes import Changes
 
 
 def config_map(name):
@@ -51,8 +55,7 @@ def test_a_watch_that_falls_behind_ends(store, monkeypatch):
     async def scenario(hub):
         with hub.subscribe("configmaps", "models") as slow, hub.subscribe("secrets", "") as other:
             await asyncio.to_thread(lambda: [store.create("configmaps", config_map(f"c{n}")) for n in range(9)])
-            while not slow.overflowed:
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(wait_until, lambda: slow.overflowed)
             queued = [slow.queue.get_nowait() for _ in range(slow.queue.qsize())]
         assert queued[-1] is None
         assert len(queued) == 4
@@ -61,8 +64,9 @@ def test_a_watch_that_falls_behind_ends(store, monkeypatch):
     run(scenario, store)
 
 
-def test_more_changes_than_the_history_holds_end_every_watch(store):
-    store._journal._keep = 5
+def test_more_changes_than_the_history_holds_end_every_watch(tmp_path):
+    store = ObjectStore(Database(tmp_path / "short.db", OBJECT_MIGRATIONS), Changes(), history_rows=5)
+    store.create("namespaces", {"metadata": {"name": "models"}})
 
     async def scenario(hub):
         with hub.subscribe("configmaps", "models") as watch, store.transaction():

@@ -1,23 +1,19 @@
-import time
+from waiting import wait_until
 
 from pdk.pachyderm.pfs.garbage import garbage_collector
-from pdk.pachyderm.pfs.types import CommitHandle
-from pdk.pachyderm.values import Repo
+from pdk.storage.writer import FileSetWriter
 
 
 def test_the_loop_collects_when_it_starts(pfs, do):
     do.repo("a")
     kept = do.put("a", x=bytes(range(256)) * 1000)
-    writer = pfs.modify_file(CommitHandle(Repo("default", "a"), branch="master"))
-    writer.put("/y", [bytes(range(255)) * 1000])
-    writer._changes.sync()
-    writer.abort()
+    given_up = FileSetWriter(pfs.storage)
+    given_up.append("/y", bytes(range(255)) * 1000, "default")
+    given_up.sync()
+    given_up.close()
     before = len(list(pfs.storage.chunks.list_large()))
     loop = garbage_collector(pfs)
     loop.start()
-    deadline = time.monotonic() + 20
-    while len(list(pfs.storage.chunks.list_large())) == before and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: len(list(pfs.storage.chunks.list_large())) < before)
     loop.stop()
-    assert len(list(pfs.storage.chunks.list_large())) < before
     assert do.read(kept) == {"/x": bytes(range(256)) * 1000}

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from pdk.base.errors import FailedPrecondition
 from pdk.db.database import Database
@@ -230,8 +231,7 @@ def test_the_end_of_the_jobs_time_is_told_apart(bench):
 @pytest.mark.parametrize(("action", "error"), [("cancel", Stopped), ("restart", Restarted)])
 def test_a_running_datum_can_be_ended_from_outside(bench, action, error):
     def act():
-        while not bench.log.lines:
-            time.sleep(0.01)
+        wait_until(lambda: bench.log.lines)
         if action == "cancel":
             bench.running.cancel()
         else:
