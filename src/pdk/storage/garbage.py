@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pdk.storage.filesets import FileSetStorage
-from pdk.storage.pages import Part, TreeRoot
+from pdk.storage.pages import TreeRoot
 
 logger = logging.getLogger(__name__)
 
@@ -59,17 +59,19 @@ def collect(storage: FileSetStorage, roots: Callable[[sqlite3.Connection], Itera
 
 
 class _Marks:
+    """What is in use: hashes of pages and of chunks."""
+
     def __init__(self, storage: FileSetStorage) -> None:
         self._storage = storage
         self.nodes: set[bytes] = set()
         self.chunks: set[bytes] = set()
 
     def mark(self, trees: Iterable[TreeRoot]) -> None:
+        contents = self._storage.contents
         for tree in trees:
-            self._storage.trees.mark(tree, self.nodes, self._mark_part)
-
-    def _mark_part(self, part: Part) -> None:
-        self._storage.contents.mark(part.content, self.nodes, self.chunks)
+            self._storage.trees.mark(
+                tree, self.nodes, lambda part: contents.mark(part.content, self.nodes, self.chunks)
+            )
 
 
 def _pinned_trees(storage: FileSetStorage, conn: sqlite3.Connection) -> list[TreeRoot]:

@@ -6,7 +6,6 @@ Mirrors `internal/storage/fileset/unordered_writer.go` of pachd.
 """
 
 import sqlite3
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from pdk.storage.chunking import Chunker
@@ -156,11 +155,7 @@ class _Overlay:
 
     def flush(self) -> TreeRoot:
         """Write the changed files into the tree and return it."""
-        changes = {path: _sorted_parts(parts.items()) for path, parts in self._files.items()}
+        changes = {path: tuple(map(Part._make, sorted(parts.items()))) for path, parts in self._files.items()}
         self._files = {}
         self._tree = self._storage.trees.update(self._conn, self._tree, changes)
         return self._tree
-
-
-def _sorted_parts(parts: Iterable[tuple[str, Content]]) -> tuple[Part, ...]:
-    return tuple(Part(tag, content) for tag, content in sorted(parts))

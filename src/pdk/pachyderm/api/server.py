@@ -158,7 +158,7 @@ class _Router(grpc.GenericRpcHandler):  # type: ignore[misc]
         handler = self._methods.get((service, method)) or self._methods.get((service, "*"))
         rpc = self._wire.rpcs.get((service, method))
         if handler is None or rpc is None:
-            return _raw_handler(_unimplemented(service, method))
+            return _raw_handler(Unimplemented(f"unknown method {method} for service {service}"))
         return self._dress(rpc, handler)
 
     def _dress(self, rpc: Rpc, handler: RpcHandler) -> grpc.RpcMethodHandler:
@@ -180,7 +180,7 @@ class _Router(grpc.GenericRpcHandler):  # type: ignore[misc]
         return make(
             stream if rpc.response_streams else unary,
             request_deserializer=rpc.request.FromString,
-            response_serializer=_serialize,
+            response_serializer=lambda message: message.SerializeToString(),
         )
 
     def _call(self, context: grpc.ServicerContext) -> RpcCall:
@@ -195,14 +195,6 @@ class _Router(grpc.GenericRpcHandler):  # type: ignore[misc]
 def _split(path: str) -> tuple[str, str]:
     service, _, method = path.lstrip("/").rpartition("/")
     return service, method
-
-
-def _serialize(message: Any) -> bytes:
-    return bytes(message.SerializeToString())
-
-
-def _unimplemented(service: str, method: str) -> Unimplemented:
-    return Unimplemented(f"unknown method {method} for service {service}")
 
 
 def _raw_handler(error: PdkError) -> grpc.RpcMethodHandler:

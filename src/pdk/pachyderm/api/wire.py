@@ -185,7 +185,7 @@ class _FileBuilder:
             name = _ORIGINAL_NAMES.get((full_name, field.name), field.name.rstrip("_"))
             target = message.field.add(name=name, number=meta.number, label=Field.LABEL_OPTIONAL)
             if meta.proto_type == betterproto.TYPE_MAP:
-                self._set_map(message, target, field.type, full_name)
+                self._set_map(message, target, field, full_name)
             else:
                 self._set_type(target, meta, field.type)
             if meta.group:
@@ -211,23 +211,19 @@ class _FileBuilder:
         elif meta.proto_type in (betterproto.TYPE_MESSAGE, betterproto.TYPE_ENUM):
             self._refer(target, self._name_of(annotation))
 
-    def _set_map(self, message: Any, target: Any, annotation: Any, full_name: str) -> None:
+    def _set_map(self, message: Any, target: Any, field: Any, full_name: str) -> None:
         entry_name = "".join(part.capitalize() for part in target.name.split("_")) + "Entry"
         entry = message.nested_type.add(name=entry_name)
         entry.options.map_entry = True
-        field = next(f for f in dataclasses.fields(self._resolve(full_name)) if f.name.rstrip("_") == target.name)
         types = betterproto.FieldMetadata.get(field).map_types or ()
         for number, (name, proto_type, value) in enumerate(
-            zip(("key", "value"), types, typing.get_args(annotation), strict=True), 1
+            zip(("key", "value"), types, typing.get_args(field.type), strict=True), 1
         ):
             part = entry.field.add(name=name, number=number, label=Field.LABEL_OPTIONAL)
             self._set_type(part, betterproto.FieldMetadata(number, proto_type), value)
         target.label = Field.LABEL_REPEATED
         target.type = Field.TYPE_MESSAGE
         target.type_name = f".{full_name}.{entry_name}"
-
-    def _resolve(self, full_name: str) -> Any:
-        return getattr(self._module, full_name.rpartition(".")[2])
 
     def _refer(self, target: Any, full_name: str) -> None:
         target.type_name = f".{full_name}"

@@ -242,11 +242,6 @@ class Pfs:
         with self.db.read() as conn:
             return [row.handle for row in commit_rows.provenance(conn, find_commit(conn, commit).id)]
 
-    def subvenance(self, commit: Commit) -> list[Commit]:
-        """Return every commit that comes from this one, directly or not, oldest first."""
-        with self.db.read() as conn:
-            return [row.handle for row in commit_rows.subvenance(conn, find_commit(conn, commit).id)]
-
     # Files
 
     def files(self, commit: Commit, cancelled: Callable[[], bool] = lambda: False) -> Files:

@@ -92,7 +92,7 @@ def test_downstream_commits_are_open_while_the_input_is(pfs, chain):
     assert pfs.commit_state(b) is CommitState.READY
     assert pfs.commit_state(c) is CommitState.STARTED
     assert pfs.provenance(c) == [commit, b]
-    assert pfs.subvenance(commit) == [b, c]
+    assert pfs.provenance(b) == [commit]
 
 
 def test_the_other_input_of_a_commit_set_is_the_present_head(pfs, do):
