@@ -59,7 +59,7 @@ def load_schema(path: Path = SCHEMA) -> dict[str, Any]:
     return schema
 
 
-def draw(part: Part, schema: Mapping[str, Any], rows: int, seed: int = SEED) -> dict[str, np.ndarray]:
+def draw(part: Part, schema: Mapping[str, Any], rows: int, seed: int = SEED) -> dict[str, np.ndarray[Any, Any]]:
     """The columns of one part, by name, each of length ``rows``."""
     return population.sample(schema, rows, np.random.default_rng([seed, part.stream]), part.shift)
 
@@ -102,7 +102,7 @@ def _ensure(path: Path, part: Part, schema: Mapping[str, Any], seed: int, rows: 
     return path
 
 
-def _csv_lines(columns: Mapping[str, np.ndarray]) -> Iterator[str]:
+def _csv_lines(columns: Mapping[str, np.ndarray[Any, Any]]) -> Iterator[str]:
     yield ",".join(columns) + "\n"
     texts = [list(map(str, values.tolist())) for values in columns.values()]
     for row in zip(*texts, strict=True):

@@ -12,6 +12,7 @@ with other functions is rounded by ``settled`` before it meets an array.
 from __future__ import annotations
 
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ RARE_ABOVE = 8.0
 RARE_SPREAD = 0.5
 
 
-def exp(x: np.ndarray) -> np.ndarray:
+def exp(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Exponential of each value, to about a unit in the last place, alike on every processor."""
     twos = np.rint(x / _LOG_2)
     rest = x - twos * _LOG_2
@@ -45,7 +46,7 @@ def settled(value: float) -> float:
     return round(float(value), _SETTLED_DECIMALS)
 
 
-def _normal_table() -> tuple[np.ndarray, np.ndarray]:
+def _normal_table() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Standard normals from -6 to 6 and the probability below each, the density summed by trapezoids."""
     z = np.arange(-3000, 3001) / 500
     density = exp(-(z * z) / 2)
@@ -56,7 +57,9 @@ def _normal_table() -> tuple[np.ndarray, np.ndarray]:
 _Z, _CDF = _normal_table()
 
 
-def _interpolate(x: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _interpolate(
+    x: np.ndarray[Any, Any], known: np.ndarray[Any, Any], values: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
     """Values between those known (``known`` rises), the outermost beyond them."""
     inside = np.clip(x, known[0], known[-1])
     left = np.clip(np.searchsorted(known, inside, side="right") - 1, 0, len(known) - 2)
@@ -64,23 +67,23 @@ def _interpolate(x: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.nda
     return values[left] + share * (values[left + 1] - values[left])
 
 
-def uniform(z: np.ndarray) -> np.ndarray:
+def uniform(z: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Probability below each standard normal."""
     return _interpolate(z, _Z, _CDF)
 
 
-def normal(u: np.ndarray) -> np.ndarray:
+def normal(u: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Inverse of :func:`uniform`, cut off at six deviations."""
     return _interpolate(u, _CDF, _Z)
 
 
-def lognormal(z: np.ndarray, mean: float, std: float) -> np.ndarray:
+def lognormal(z: np.ndarray[Any, Any], mean: float, std: float) -> np.ndarray[Any, Any]:
     """Positive, skewed values."""
     variance = np.log1p((std / mean) ** 2)
     return exp(settled(np.log(mean) - variance / 2) + settled(np.sqrt(variance)) * z)
 
 
-def usage(z: np.ndarray, mean: float, std: float) -> np.ndarray:
+def usage(z: np.ndarray[Any, Any], mean: float, std: float) -> np.ndarray[Any, Any]:
     """Non-negative usage: lognormal, with a share of exact zeros when the spread is large.
 
     A service few customers use (data calls, roaming) has a deviation of many times its mean; what fits is
@@ -97,14 +100,14 @@ def usage(z: np.ndarray, mean: float, std: float) -> np.ndarray:
     return np.where(u < 1 - users, 0.0, amount)
 
 
-def change(z: np.ndarray, mean: float, std: float) -> np.ndarray:
+def change(z: np.ndarray[Any, Any], mean: float, std: float) -> np.ndarray[Any, Any]:
     """Change against an earlier period: symmetric with heavy tails."""
     bend = 0.6
     scale = settled(np.sqrt((np.exp(2 * bend**2) - 1) / 2))
     return mean + std * (exp(bend * z) - exp(-bend * z)) / 2 / scale
 
 
-def count_from(z: np.ndarray, mean: float, std: float, least: int = 1) -> np.ndarray:
+def count_from(z: np.ndarray[Any, Any], mean: float, std: float, least: int = 1) -> np.ndarray[Any, Any]:
     """Whole numbers from ``least`` up, negative binomial (their deviation exceeds a Poisson's)."""
     excess = mean - least
     variance = std**2
@@ -116,12 +119,12 @@ def count_from(z: np.ndarray, mean: float, std: float, least: int = 1) -> np.nda
     return least + _steps(z, np.array(probabilities))
 
 
-def flag(z: np.ndarray, share: float) -> np.ndarray:
+def flag(z: np.ndarray[Any, Any], share: float) -> np.ndarray[Any, Any]:
     """One for the given share of customers, otherwise zero."""
     return (z > settled(_NORMAL.inv_cdf(1 - share))).astype(np.int64)
 
 
-def price(z: np.ndarray, mean: float, std: float, points: np.ndarray) -> np.ndarray:
+def price(z: np.ndarray[Any, Any], mean: float, std: float, points: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """One of a few price points, with the weights of largest entropy that give mean and deviation."""
     x = (points - mean) / std
     a = b = 0.0
@@ -141,12 +144,12 @@ def price(z: np.ndarray, mean: float, std: float, points: np.ndarray) -> np.ndar
     return points[_steps(z, weights)]
 
 
-def category(z: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def category(z: np.ndarray[Any, Any], shares: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Index of a category, by its share."""
     return _steps(z, shares)
 
 
-def _steps(z: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def _steps(z: np.ndarray[Any, Any], probabilities: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Index of the step of the cumulated probabilities each normal falls on."""
     cumulated = np.cumsum(probabilities)[:-1] / probabilities.sum()
     edges = [settled(_NORMAL.inv_cdf(min(max(c, 1e-12), 1 - 1e-12))) for c in cumulated]

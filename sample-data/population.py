@@ -175,7 +175,7 @@ LATER_SHIFT = Shift(
 
 def sample(
     schema: Mapping[str, Any], rows: int, rng: np.random.Generator, shift: Shift = NO_SHIFT
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray[Any, Any]]:
     """Draw ``rows`` customers: every column of the schema by name, in its order, the label included."""
     z = _latents(rows, rng, shift)
     facts = {column["name"]: column for column in schema["columns"]}
@@ -188,8 +188,8 @@ def sample(
 
 
 def churn_probability(
-    z: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray], shift: Shift = NO_SHIFT
-) -> np.ndarray:
+    z: Mapping[str, np.ndarray[Any, Any]], columns: Mapping[str, np.ndarray[Any, Any]], shift: Shift = NO_SHIFT
+) -> np.ndarray[Any, Any]:
     """Probability of leaving, from the columns' normals and the drawn columns.
 
     The first three reasons are what a linear model sees; the others change sign with a second column, or
@@ -212,7 +212,7 @@ def churn_probability(
     return 1 / (1 + marginals.exp(-score))
 
 
-def _latents(rows: int, rng: np.random.Generator, shift: Shift) -> dict[str, np.ndarray]:
+def _latents(rows: int, rng: np.random.Generator, shift: Shift) -> dict[str, np.ndarray[Any, Any]]:
     z = {trait: _normals(rows, rng) + shift.traits.get(trait, 0.0) for trait in TRAITS}
     for name, parents in FOLLOWS.items():
         own = np.sqrt(1 - sum(weight * weight for weight in parents.values()))
@@ -222,11 +222,11 @@ def _latents(rows: int, rng: np.random.Generator, shift: Shift) -> dict[str, np.
     return z
 
 
-def _normals(rows: int, rng: np.random.Generator) -> np.ndarray:
+def _normals(rows: int, rng: np.random.Generator) -> np.ndarray[Any, Any]:
     return np.rint(rng.standard_normal(rows) / NORMAL_STEP) * NORMAL_STEP
 
 
-def _column(fact: Mapping[str, Any], z: np.ndarray, shift: Shift) -> np.ndarray:
+def _column(fact: Mapping[str, Any], z: np.ndarray[Any, Any], shift: Shift) -> np.ndarray[Any, Any]:
     if fact["kind"] == "categorical":
         return np.array(fact["categories"])[marginals.category(z, _shares(fact["name"], shift))]
     values = _numbers(fact["name"], z, fact["mean"], fact["std"])
@@ -235,7 +235,7 @@ def _column(fact: Mapping[str, Any], z: np.ndarray, shift: Shift) -> np.ndarray:
     return np.round(values.astype(np.float64), DECIMALS)
 
 
-def _numbers(name: str, z: np.ndarray, mean: float, std: float) -> np.ndarray:
+def _numbers(name: str, z: np.ndarray[Any, Any], mean: float, std: float) -> np.ndarray[Any, Any]:
     if name in CHANGES:
         return marginals.change(z, mean, std)
     if name in COUNTS:
@@ -249,7 +249,7 @@ def _numbers(name: str, z: np.ndarray, mean: float, std: float) -> np.ndarray:
     return marginals.usage(z, mean, std)
 
 
-def _shares(name: str, shift: Shift) -> np.ndarray:
+def _shares(name: str, shift: Shift) -> np.ndarray[Any, Any]:
     shares = np.array(SHARES[name])
     if name == "area":
         shares[::2] *= shift.area

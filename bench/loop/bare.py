@@ -67,7 +67,7 @@ def pack(out: Path) -> Path:
 
     info = {"model": MODEL, "model_version": 1, "serving": {"threshold": 0.5, "max_rows": 10_000}}
     archive.stage(out / "checkpoint", out / "staged", {"archive_info.json": info})
-    return archive.pack(out / "staged", MODEL, "1", out / "packed")
+    return Path(archive.pack(out / "staged", MODEL, "1", out / "packed"))
 
 
 def serve(archive: Path, out: Path) -> None:

@@ -71,4 +71,4 @@ def validate(model: torch.nn.Module, rows: torch.Tensor, labels: torch.Tensor) -
     with torch.no_grad():
         scores = model(rows).squeeze(1).double().numpy()
     model.train()
-    return metrics.auc(scores, labels.double().numpy())
+    return float(metrics.auc(scores, labels.double().numpy()))

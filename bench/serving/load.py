@@ -8,6 +8,7 @@ errors, seconds, and latencies in milliseconds (p50, p99, max).
 
 import argparse
 import asyncio
+import functools
 import json
 import time
 from pathlib import Path
@@ -18,12 +19,13 @@ import httptools
 class Connection(asyncio.Protocol):
     """One keep-alive connection; `latencies` in seconds, of the answers that came before the deadline."""
 
-    def __init__(self, request: bytes, deadline: float, done: asyncio.Future) -> None:
+    def __init__(self, request: bytes, deadline: float, done: asyncio.Future[None]) -> None:
         self._request, self._deadline, self._done = request, deadline, done
         self.latencies: list[float] = []
         self.errors = 0
 
-    def connection_made(self, transport: asyncio.WriteTransport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
         self._send()
 
@@ -60,10 +62,9 @@ async def run(address: str, request: bytes, connections: int, seconds: float) ->
     started = time.perf_counter()
     made = []
     for _ in range(connections):
-        done = loop.create_future()
-        _, protocol = await loop.create_connection(
-            lambda done=done: Connection(request, started + seconds, done), host, int(port)
-        )
+        done: asyncio.Future[None] = loop.create_future()
+        make = functools.partial(Connection, request, started + seconds, done)
+        _, protocol = await loop.create_connection(make, host, int(port))
         made.append((protocol, done))
     await asyncio.gather(*(done for _, done in made))
     elapsed = time.perf_counter() - started

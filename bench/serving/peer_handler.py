@@ -22,11 +22,13 @@ class DataFrameHandler(BaseHandler):
         folder = Path(context.system_properties["model_dir"])
         self.context = context
         self.manifest = context.manifest
-        self.model_yaml_config = {}
+        self.model_yaml_config: dict[str, Any] = {}
         self.device = torch.device("cpu")
         self.spec = json.loads((folder / "feature_spec.json").read_text())
         config = json.loads((folder / "model_config.json").read_text())
         module_spec = importlib.util.spec_from_file_location("peer_model", folder / "model.py")
+        if module_spec is None or module_spec.loader is None:
+            raise ImportError(f"{folder} holds no model.py")
         module = importlib.util.module_from_spec(module_spec)
         module_spec.loader.exec_module(module)
         self.model = module.build_model(config["n_features"], config["hparams"])

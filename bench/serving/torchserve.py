@@ -103,10 +103,10 @@ class TorchServe:
     def worker_seconds(self) -> float:
         """Give the CPU seconds the workers have used so far."""
         times = [process.cpu_times() for process in self._children() if "java" not in process.name()]
-        return sum(time.user + time.system for time in times)
+        return float(sum(time.user + time.system for time in times))
 
     def _children(self) -> list[psutil.Process]:
-        return psutil.Process(self._process.pid).children(recursive=True)
+        return list(psutil.Process(self._process.pid).children(recursive=True))
 
     def stop(self) -> None:
         """End the process group, gently at first, and remove the server's folder."""

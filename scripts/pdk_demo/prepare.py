@@ -97,7 +97,7 @@ def _pipeline(systems: Systems, path: Path) -> Iterator[str]:
     try:
         info = systems.pachyderm.pps.inspect_pipeline(pipeline=pipeline, details=True)
     except grpc.RpcError as error:
-        if error.code() != grpc.StatusCode.NOT_FOUND:  # type: ignore[attr-defined]
+        if error.code() != grpc.StatusCode.NOT_FOUND:
             raise
         systems.pachyderm.pps.create_pipeline_v2(create_pipeline_request_json=path.read_text())
         yield f"pachyderm   pipeline {pipeline.name} created from pipelines/{path.name}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 from determined.experimental import Experiment, ModelVersion
+from determined.experimental.client import ExperimentState
 from pachyderm_sdk.api import pfs, pps
 
 from pdk_demo.systems import DEPLOY, MODEL, PROJECT, ROLLOUT, TRAIN, Systems
@@ -98,7 +99,7 @@ class Watcher:
         try:
             info = self._systems.pachyderm.pps.inspect_job(job=job, details=True)
         except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.NOT_FOUND:  # type: ignore[attr-defined]
+            if error.code() == grpc.StatusCode.NOT_FOUND:
                 return
             raise
         self.lap.jobs[pipeline] = info
@@ -107,7 +108,7 @@ class Watcher:
 
     def _look_at_experiment(self) -> Iterator[str]:
         if TRAIN not in self.lap.jobs or (
-            self.lap.experiment is not None and self.lap.experiment.state.value == "STATE_COMPLETED"
+            self.lap.experiment is not None and self.lap.experiment.state is ExperimentState.COMPLETED
         ):
             return
         if self.lap.experiment is None:
@@ -116,8 +117,9 @@ class Watcher:
                 return
             self.lap.experiment = found[0]
         self.lap.experiment.reload()
-        state = self.lap.experiment.state.value.removeprefix("STATE_").lower()
-        yield f"experiment       {self.lap.experiment.id} {state}"
+        state = self.lap.experiment.state
+        if state is not None:
+            yield f"experiment       {self.lap.experiment.id} {state.value.removeprefix('STATE_').lower()}"
         yield from self._look_at_trial()
 
     def _look_at_trial(self) -> Iterator[str]:
