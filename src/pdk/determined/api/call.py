@@ -72,8 +72,9 @@ class RestCall:
         return None if not value else value == "true"
 
     def enum(self, name: str, prefix: str, default: str = "UNSPECIFIED") -> str:
-        """Return an enum query parameter without its prefix."""
-        return self.text(name).removeprefix(prefix) or default
+        """Return an enum query parameter without its prefix, `default` when it is not specified."""
+        value = self.text(name).removeprefix(prefix)
+        return default if value in ("", "UNSPECIFIED") else value
 
     def enums(self, name: str, prefix: str) -> list[str]:
         """Return every value of an enum query parameter without its prefix."""

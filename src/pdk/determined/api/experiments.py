@@ -78,8 +78,7 @@ def get_experiments(master: Master, call: RestCall) -> JSON:
         description=call.text("description"),
         project_id=ProjectId(call.number("projectId")),
     )
-    sort = call.enum("sortBy", "SORT_BY_")
-    sort = "ID" if sort == "UNSPECIFIED" else sort
+    sort = call.enum("sortBy", "SORT_BY_", "ID")
     page = master.experiments.list_experiments(wanted, sort, bool(call.descending()), call.page())
     return encode.listed("experiments", page, encode.experiment)
 
@@ -184,11 +183,10 @@ def delete_label(master: Master, call: RestCall) -> JSON:
 @route("GET", "/api/v1/experiments/{experimentId}/trials", about="its trials")
 def get_trials(master: Master, call: RestCall) -> JSON:
     """v1GetExperimentTrialsResponse."""
-    sort = call.enum("sortBy", "SORT_BY_")
     page = master.trials.of_experiment(
         call.id("experimentId", ExperimentId),
         call.enums("states", "STATE_"),
-        "ID" if sort == "UNSPECIFIED" else sort,
+        call.enum("sortBy", "SORT_BY_", "ID"),
         bool(call.descending()),
         call.page(),
     )

@@ -21,7 +21,7 @@ from pdk.determined import errors
 from pdk.determined.master import retention
 from pdk.determined.master.paging import Paged, PageRequest, paged
 from pdk.determined.master.reports import UUID, finite
-from pdk.determined.master.signals import Signals
+from pdk.determined.master.signals import Chore, Signals
 from pdk.determined.store import checkpoints as store
 from pdk.determined.store import experiments, trials
 from pdk.determined.store.checkpoints import CheckpointView
@@ -163,7 +163,7 @@ class Checkpoints:
         return views
 
     def _wake_after_commit(self, uuid: CheckpointUuid) -> None:
-        self._db.after_commit(lambda: self._signals.wake_chores(f"checkpoint/{uuid}"))
+        self._db.after_commit(lambda: self._signals.wake_chores(Chore.CHECKPOINT, uuid))
 
 
 def found(conn: sqlite3.Connection, uuid: CheckpointUuid) -> CheckpointView:

@@ -13,7 +13,7 @@ from pdk.db.rows import update
 from pdk.determined.master.config.experiment import storage_folder
 from pdk.determined.master.launch import RunFolders
 from pdk.determined.master.retention import ALL_FILES
-from pdk.determined.master.signals import Signals
+from pdk.determined.master.signals import Chore, Signals
 from pdk.determined.store import checkpoints, experiments
 from pdk.determined.store.files import ModelDefinitions, checkpoint_files, remove_checkpoint_files
 from pdk.determined.store.records import CheckpointUuid, Experiment, ExperimentId
@@ -38,7 +38,7 @@ class Chores:
         """Begin; what an earlier master left undone comes first."""
         self._folders = folders
         self._cluster_id = cluster_id
-        self._signals.wake_chores = self._loop.enqueue
+        self._signals.wake_chores = lambda chore, name: self._loop.enqueue(f"{chore}/{name}")
         self._loop.start()
 
     def stop(self) -> None:
@@ -47,12 +47,12 @@ class Chores:
 
     def _keys(self) -> list[str]:
         with self._db.read() as conn:
-            keys = [f"checkpoint/{each.uuid}" for each in checkpoints.to_remove(conn)]
-            return keys + [f"experiment/{each.id}" for each in experiments.unfinished_deletions(conn)]
+            keys = [f"{Chore.CHECKPOINT}/{each.uuid}" for each in checkpoints.to_remove(conn)]
+            return keys + [f"{Chore.EXPERIMENT}/{each.id}" for each in experiments.unfinished_deletions(conn)]
 
     def _reconcile(self, key: str) -> None:
         kind, _, name = key.partition("/")
-        if kind == "checkpoint":
+        if kind == Chore.CHECKPOINT:
             self._remove_files(CheckpointUuid(name))
         else:
             self._delete_experiment(ExperimentId(int(name)))

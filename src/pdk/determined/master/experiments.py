@@ -17,7 +17,7 @@ from pdk.determined.master import context, retention, search
 from pdk.determined.master.config import experiment as config_rules
 from pdk.determined.master.config.experiment import Defaults, storage_folder
 from pdk.determined.master.paging import Paged, PageRequest
-from pdk.determined.master.signals import Signals
+from pdk.determined.master.signals import Chore, Signals
 from pdk.determined.master.transitions import Transitions
 from pdk.determined.master.users import Caller
 from pdk.determined.master.workspaces import FIRST_PROJECT, found_project
@@ -282,7 +282,7 @@ class Experiments:
                 # At once, so that none of them can be registered or started from any more.
                 retention.mark_deleted(conn, uuid)
             update(conn, "experiments", ("id", experiment_id), {"state": LifeState.DELETING})
-            self._db.after_commit(lambda: self._signals.wake_chores(f"experiment/{experiment_id}"))
+            self._db.after_commit(lambda: self._signals.wake_chores(Chore.EXPERIMENT, experiment_id))
 
 
 def _found(conn: sqlite3.Connection, experiment_id: ExperimentId) -> ExperimentView:

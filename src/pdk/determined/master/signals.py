@@ -4,13 +4,20 @@
 """
 
 from collections.abc import Callable
-from typing import Any
+from enum import StrEnum
 
 from pdk.reconcile.changes import Changes
 
 
-def _nobody(key: Any) -> None:
+def _nobody(*key: object) -> None:
     """Stand in until a work loop is connected."""
+
+
+class Chore(StrEnum):
+    """What is removed in the background: the files of a checkpoint (by uuid), an experiment (by id)."""
+
+    CHECKPOINT = "checkpoint"
+    EXPERIMENT = "experiment"
 
 
 class Signals:
@@ -20,7 +27,7 @@ class Signals:
         self.tasks = Changes()
         self.logs = Changes()
         self.wake_trial: Callable[[int], None] = _nobody
-        self.wake_chores: Callable[[str], None] = _nobody
+        self.wake_chores: Callable[[Chore, object], None] = _nobody
 
     def close(self) -> None:
         """Wake every waiter for good: the server stops."""

@@ -19,7 +19,7 @@ from pdk.db.rows import insert, update
 from pdk.determined.master import retention, search
 from pdk.determined.master.config.experiment import SearcherName
 from pdk.determined.master.logs import master_line
-from pdk.determined.master.signals import Signals
+from pdk.determined.master.signals import Chore, Signals
 from pdk.determined.master.users import end_allocation_sessions, new_session
 from pdk.determined.store import checkpoints, experiments, logs, metrics, trials
 from pdk.determined.store.records import Allocation, AllocationId, Experiment, ExperimentId, Trial, TrialId
@@ -111,7 +111,7 @@ class Transitions:
         """Mark the checkpoints an ended experiment does not keep, and have their files removed."""
         experiment = _present(experiments.experiment(conn, experiment_id))
         for uuid in retention.mark_unwanted(conn, experiment):
-            self._db.after_commit(functools.partial(self._signals.wake_chores, f"checkpoint/{uuid}"))
+            self._db.after_commit(functools.partial(self._signals.wake_chores, Chore.CHECKPOINT, uuid))
 
     def set_trial_state(self, conn: sqlite3.Connection, trial: Trial, state: LifeState) -> None:
         """Record what is wanted of a trial that has not ended; less severe wishes do not undo a stop."""

@@ -5,6 +5,7 @@ import pytest
 from pdk.determined import errors
 from pdk.determined.master.experiments import ExperimentPatch
 from pdk.determined.master.models import ModelFields, VersionFields
+from pdk.determined.master.signals import Chore
 from pdk.determined.master.transitions import Exit
 
 
@@ -43,10 +44,10 @@ def test_policy(bench, storage, expected):
 
 def test_removed_ones_are_marked_for_the_chores(bench):
     woken = []
-    bench.signals.wake_chores = woken.append
+    bench.signals.wake_chores = lambda *key: woken.append(key)
     _, uuids, end = finished(bench, [0.5, 0.1])
     end()
-    assert woken == [f"checkpoint/{uuids[0]}"]
+    assert woken == [(Chore.CHECKPOINT, uuids[0])]
     gone = bench.checkpoints.get(uuids[0]).checkpoint
     assert (gone.state, gone.removal, gone.resources, gone.size) == ("DELETED", "*", {}, 0)
 
