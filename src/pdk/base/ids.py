@@ -14,5 +14,5 @@ def new_uuid() -> str:
 
 
 def is_id(text: str) -> bool:
-    """Return whether `text` has the shape of `new_id`: 32 hex digits, the 13th a 4, as Pachyderm's handle parser asks."""
+    """Return whether `text` has the shape of `new_id`: 32 hex digits, the 13th a 4, as pachd's parser asks."""
     return len(text) == 32 and text[12] == "4" and all(c in "0123456789abcdef" for c in text)

@@ -183,7 +183,8 @@ def list_pipeline(project: str | None) -> None:
             i.pipeline.project.name,
             i.pipeline.name,
             str(i.version),
-            f"{printing.state(pps.PipelineState(i.state).name or '')} / {printing.state(pps.JobState(i.last_job_state).name or '')}",
+            f"{printing.state(pps.PipelineState(i.state).name or '')}"
+            f" / {printing.state(pps.JobState(i.last_job_state).name or '')}",
             i.reason or i.details.description,
         )
         for i in connect.pachd().pps.list_pipeline(projects=wanted)

@@ -1,7 +1,7 @@
-"""One SQLite file per server: WAL mode, one writer at a time, snapshot readers, migrations recorded in their own transaction.
+"""One SQLite file per server: WAL mode, one writer at a time, snapshot readers, each migration a transaction.
 
-Used by every `store` package. A state change is one `transaction()`; what must happen after it (signals, never work that
-may be lost) is registered with `after_commit`.
+Used by every `store` package. A state change is one `transaction()`; what must happen after it (signals, never work
+that may be lost) is registered with `after_commit`.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ class Database:
     """A SQLite database shared by the threads of one process.
 
     Writers are serialised by a lock and `BEGIN IMMEDIATE`; a nested `transaction()` on the same thread joins the outer
-    one. Readers use one connection per thread and see a committed snapshot, or, inside a transaction of the same thread,
-    that transaction's own writes. `synchronous=FULL`: what was committed survives power loss, not only `kill -9`.
+    one. Readers use one connection per thread and see a committed snapshot, or, inside a transaction of the same
+    thread, that transaction's own writes. `synchronous=FULL`: what was committed survives power loss.
     """
 
     def __init__(self, path: Path | str, migrations: Sequence[Migration]) -> None:
-        """Open (creating folders and file), then run the migrations not run yet, each in one transaction with its record.
+        """Open (creating folders and file), then run the migrations not run yet, each in a transaction with its record.
 
         Nobody but this user may read it: databases hold secrets and tokens. SQLite gives its companions the same mode.
         """
@@ -111,7 +111,7 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection for reading one consistent snapshot; inside this thread's transaction, that transaction."""
+        """Yield a connection that reads one consistent snapshot; inside this thread's transaction, its own writes."""
         if self._in_own_transaction():
             yield self._writer
             return

@@ -1,8 +1,8 @@
 """Rows of tables as frozen dataclasses, and back: the one mapper of every `store` package.
 
-Field names are column names. Annotations say how a column is read: `bool` from 0 and 1, `list[...]` and `dict[...]` from
-JSON text, an `Enum` from its value, a dataclass from its own columns of the same row, anything else as SQLite gives it;
-None stays None.
+Field names are column names. Annotations say how a column is read: `bool` from 0 and 1, `list[...]` and `dict[...]`
+from JSON text, an `Enum` from its value, a dataclass from its own columns of the same row, anything else as SQLite
+gives it; None stays None.
 """
 
 import enum
@@ -90,7 +90,7 @@ def upsert(conn: sqlite3.Connection, table: str, key: Sequence[str], values: Map
 
 
 def update(conn: sqlite3.Connection, table: str, key: tuple[str, Any], values: Mapping[str, Any]) -> None:
-    """Set columns (lists and dicts as JSON) of the row whose column `key[0]` is `key[1]`; nothing when `values` is empty."""
+    """Set columns (lists and dicts as JSON) of the row whose column `key[0]` is `key[1]`; nothing without `values`."""
     if values:
         names = ", ".join(f"{name} = ?" for name in values)
         conn.execute(f"UPDATE {table} SET {names} WHERE {key[0]} = ?", [*map(_column, values.values()), key[1]])

@@ -1,4 +1,4 @@
-"""Composes the kserve server: object store, Kubernetes API, controller, ingress. Imported by `serve` only when it is served."""
+"""Composes the kserve server: object store, Kubernetes API, controller, ingress. Imported by `serve` when needed."""
 
 import secrets
 import tempfile
@@ -46,7 +46,7 @@ class KServe:
         self._controller = KServeController(node, settings.ingress_domain)
         tls, token = make_tls_files(data / "tls"), _token(data / "token")
         self._api = KubernetesApi(store, logs, tls, token, settings.host, settings.kubernetes_port)
-        # The route table is filled before the ingress listens: what served before a restart serves from its first request.
+        # The route table is filled before the ingress listens: what served before a restart serves at once.
         self._controller.start()
         self._ingress.start()
         namespaces = [*NAMESPACES, settings.model_namespace]

@@ -34,7 +34,7 @@ class RunFile:
 def only_one(run_dir: Path, name: str) -> Iterator[None]:
     """Let nobody else run `name` of this stack meanwhile; raise FailedPrecondition when somebody does.
 
-    A second server over the same data would end what the first one started. The lock goes with the process, however it ends.
+    A second server over the same data would end what the first one started. The lock ends with the process.
     """
     try:
         lock = lock_file(run_dir / f"{name}.lock")

@@ -11,7 +11,7 @@ from pdk.base.errors import FailedPrecondition
 def shipped_folder(package: Path = Path(__file__).parents[1]) -> Path:
     """Return the folder that holds `containers/`, `experiment/`, `pipelines/` and `sample-data/`.
 
-    Raises FailedPrecondition when `package`, the folder of the installed `pdk`, has them neither in it nor two above it.
+    Raises FailedPrecondition when `package`, the folder of the installed `pdk`, has them neither in it nor two up.
     """
     for candidate in (package / "shipped", package.parents[1]):
         if (candidate / "containers").is_dir():

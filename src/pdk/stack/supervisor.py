@@ -1,7 +1,7 @@
 """Keeps the servers of one stack running: starts each as its own process, restarts what ends, ends all on request.
 
-`pdk up` starts it detached; `pdk down` ends it. A server that ends is started again after a growing delay, so a crash stays
-in one system. Processes are marked (`pdk.process.tree`), so what a killed supervisor leaves is found by the next one.
+`pdk up` starts it detached; `pdk down` ends it. A server that ends is started again after a growing delay, so a crash
+stays in one system. Processes are marked (`pdk.process.tree`): what a killed supervisor leaves, the next one finds.
 """
 
 import logging

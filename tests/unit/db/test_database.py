@@ -1,6 +1,7 @@
 """Transactions, nested ones, readers, callbacks, migrations."""
 
 import gc
+import sqlite3
 import stat
 import threading
 
@@ -98,7 +99,7 @@ def test_migrations_run_once(tmp_path):
 
 
 def test_failed_migration_leaves_no_trace(tmp_path):
-    with pytest.raises(Exception, match="no such table"):
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
         Database(tmp_path / "t.db", [*SCHEMA, ("bad", "INSERT INTO t VALUES (5);\nINSERT INTO missing VALUES (1);")])
     database = Database(tmp_path / "t.db", SCHEMA)
     assert values(database) == []
