@@ -21,11 +21,13 @@ def decode(kind: type[T], row: sqlite3.Row) -> T:
     """Turn a row that has every column of `kind` (and perhaps more) into it."""
     values: dict[str, Any] = {}
     for name, decoder in decoders(kind):  # type: ignore[arg-type]
-        if is_dataclass(decoder):
+        if decoder is None:
+            values[name] = row[name]
+        elif is_dataclass(decoder):
             values[name] = decode(decoder, row)
-            continue
-        value = row[name]
-        values[name] = value if decoder is None or value is None else decoder(value)
+        else:
+            value = row[name]
+            values[name] = None if value is None else decoder(value)
     return kind(**values)
 
 

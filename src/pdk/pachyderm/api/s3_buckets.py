@@ -16,7 +16,7 @@ from pdk.pachyderm.values import MASTER, Repo
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of keys and common prefixes, in order; `next_marker` is the last of them when there are more, else ""."""
+    """One page of keys and common prefixes, in order; `next_marker` is the last of them if there are more, else ""."""
 
     objects: tuple[FileInfo, ...]
     prefixes: tuple[str, ...]

@@ -40,7 +40,7 @@ def buckets(entries: Iterable[tuple[str, datetime.datetime]]) -> bytes:
 
 
 def listing(page: Listing, echoed: Sequence[tuple[str, object]], encoded: bool, opened: datetime.datetime) -> bytes:
-    """Return the answer to ListObjects, version 1 or 2; `echoed` are its own fields, `opened` stands in for missing times."""
+    """Return the answer to ListObjects (v1 or v2); `echoed` are its own fields, `opened` replaces missing times."""
     encode: Callable[[str], str] = quote if encoded else str
     return document(
         "ListBucketResult",

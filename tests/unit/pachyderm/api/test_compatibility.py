@@ -1,6 +1,7 @@
 """The compatibility page is current: PDK_WRITE_PAGES=1 writes it anew."""
 
 import os
+import re
 from pathlib import Path
 
 from pdk.pachyderm.api.admin import AdminService
@@ -43,3 +44,9 @@ def test_a_call_that_always_refuses_is_not_listed_as_answered():
     assert "| RunCron | No pipeline has a cron input |" in refused
     assert "RunCron" not in answered
     assert "RunCron" not in refused.partition("UNIMPLEMENTED: ")[2].partition("\n")[0]
+
+
+def test_no_row_only_repeats_the_name_of_its_call():
+    rows = re.findall(r"^\| (\w+) \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
+    assert len(rows) > 60
+    assert not [name for name, about in rows if re.sub(r"\W", "", about).lower() == name.lower()]
