@@ -14,7 +14,7 @@ LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Fault(StrEnum):
-    """What is wrong with a text: a number no float holds, NaN, nesting, a key given twice, half of a character, syntax."""
+    """What is wrong: a number no float holds, NaN, nesting, a key given twice, half of a character, syntax."""
 
     RANGE = "range"
     CONSTANT = "constant"
@@ -36,8 +36,9 @@ class UnsafeJson(ValueError):
 def parse(body: bytes, max_digits: int | None = None, max_depth: int | None = None, unique_keys: bool = False) -> Any:
     """Return the value of a JSON text in UTF-8.
 
-    Raises UnsafeJson for NaN and the infinities, numbers that no float holds, integers of more than `max_digits` digits,
-    values nested more than `max_depth` levels deep, halves of surrogate pairs, and keys given twice if they must be unique.
+    Raises UnsafeJson for NaN and the infinities, numbers that no float holds, integers of more than `max_digits`
+    digits, values nested more than `max_depth` levels deep, halves of surrogate pairs, and keys given twice if they
+    must be unique.
     """
     try:
         value = json.loads(

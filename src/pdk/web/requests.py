@@ -1,6 +1,4 @@
-"""Reading requests: their path as it was sent, their body within a limit, and the names their Host header may have."""
-
-import ipaddress
+"""Reading requests: their path as it was sent, and their body within a limit."""
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
@@ -21,7 +19,10 @@ def raw_path_of(scope: Scope) -> bytes:
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
-    """Return the body of a request. Raises BodyTooLarge as soon as it is known to pass `limit` bytes, and ClientGone."""
+    """Return the body of a request.
+
+    Raises BodyTooLarge as soon as the body is known to be over `limit` bytes, and ClientGone.
+    """
     announced = headers.get("content-length", "0")
     size = int(announced) if announced.isdecimal() else 0
     parts: list[bytes] = []
@@ -37,18 +38,3 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     if size > limit:
         raise BodyTooLarge
     return b"".join(parts)
-
-
-def is_local_name(host: str) -> bool:
-    """Tell whether a Host header can name this machine: an address, localhost, or a name without dots.
-
-    A web page whose own host name is made to point at 127.0.0.1 (DNS rebinding) could otherwise log in with the blank
-    passwords of the first-run users.
-    """
-    name = host.rpartition("]")[0].lstrip("[") or host.partition(":")[0]
-    if "." not in name or name.endswith(".localhost"):
-        return True
-    try:
-        return bool(ipaddress.ip_address(name))
-    except ValueError:
-        return False

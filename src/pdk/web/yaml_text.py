@@ -1,7 +1,7 @@
 """YAML made safe: plain scalars, lists and maps only; times stay text, as where the text was JSON before.
 
-Pure: engines may import it. What the values may be beyond that (depth, size, text keys) is the caller's to check, since an
-alias that is used often makes a small text a large value.
+Pure: engines may import it. What the values may be beyond that (depth, size, text keys) is the caller's to check,
+since an alias that is used often makes a small text a large value.
 """
 
 import re

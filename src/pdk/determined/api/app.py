@@ -30,7 +30,8 @@ from pdk.determined.errors import CallNotServed, InvalidRequest, NoSuchThing, No
 from pdk.determined.master.users import Caller
 from pdk.web import json_text
 from pdk.web.answers import Stream, json_answer, on_threads
-from pdk.web.requests import BodyTooLarge, ClientGone, is_local_name, raw_path_of, read_body
+from pdk.web.hosts import is_local_name
+from pdk.web.requests import BodyTooLarge, ClientGone, raw_path_of, read_body
 from pdk.web.routing import Kind, Route, Router, routes_of, segments_of
 
 logger = logging.getLogger(__name__)

@@ -1,8 +1,9 @@
 """The gateway: which revision a request goes to, and KServe's V1 protocol around TorchServe.
 
-A service is found by Host header, or by the path `/serving/{namespace}/{name}/...`. V1 readiness and metadata are answered
-from the routing table (TorchServe has them on its management port only), predictions go to TorchServe, and its answers
-come back in KServe's shape: JSON content type, `{"error": ...}` with a status that tells a client's fault from ours.
+A service is found by Host header, or by the path `/serving/{namespace}/{name}/...`. V1 readiness and metadata are
+answered from the routing table (TorchServe has them on its management port only), predictions go to TorchServe, and its
+answers come back in KServe's shape: JSON content type, `{"error": ...}` with a status that tells a client's fault from
+ours.
 `/predictions/{model}` keeps TorchServe's own shape.
 """
 

@@ -1,9 +1,9 @@
 """The ingress: the HTTP server in front of every InferenceService, in a thread with its own event loop.
 
 Built by `pdk.stack`, which starts the controller first, so that adopted revisions are in the routing table before the
-first request. Measured beside nginx and haproxy it costs the same; unlike them it changes routes without a reload and can
-mend TorchServe's status codes. Its own loop and parser stay beside the web room's uvicorn, on which the same gateway answers
-six requests in the time of ten here (`bench/web/ingress.py`).
+first request. Measured beside nginx and haproxy it costs the same; unlike them it changes routes without a reload and
+can mend TorchServe's status codes. Its own loop and parser stay beside the web room's uvicorn, on which the same gateway
+answers six requests in the time of ten here (`bench/web/ingress.py`).
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 class Ingress:
-    """Serves `routes` between `start` and `stop`, on `listener` or on a socket made at the start (port 0: a free one)."""
+    """Serves `routes` between `start` and `stop`, on `listener` or on a socket made then (port 0: a free one)."""
 
     def __init__(
         self,

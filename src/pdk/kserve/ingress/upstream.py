@@ -1,6 +1,7 @@
 """The TorchServe side of the ingress: kept-alive connections, one request at a time on each.
 
-Only connecting is retried. Once a byte of a request has left, its failure is the client's to know: a predict may have run.
+Only connecting is retried. Once a byte of a request has left, its failure is the client's to know: a predict may have
+run.
 A connection TorchServe says it will close (it does so after every error) is not used again.
 """
 
@@ -155,7 +156,7 @@ class UpstreamPool:
         self._kept: dict[tuple[str, int], deque[UpstreamConnection]] = {}
 
     async def request(self, backend: Backend, data: bytes) -> UpstreamResponse:
-        """Send `data` to `backend`; raise ConnectFailed, BrokenUpstream, or TimeoutError after its response time-out."""
+        """Send `data`; raise ConnectFailed, BrokenUpstream, or TimeoutError after the backend's response time-out."""
         async with asyncio.timeout(backend.response_timeout + GRACE_SECONDS):
             connection = self._take((backend.host, backend.port)) or await self._connect(backend)
             response = await connection.exchange(data)

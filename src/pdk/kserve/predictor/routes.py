@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from pdk.web.hosts import host_name
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -93,7 +95,7 @@ class ServiceRoutes:
 
     def by_host(self, host: str) -> ServiceRoute | None:
         """Return the route of a Host header, port or none, any case."""
-        name = strip_port(host)
+        name = host_name(host)
         with self._lock:
             key = self._hosts.get(name)
             return self._routes.get(key) if key is not None else None
@@ -148,11 +150,3 @@ class ServiceRoutes:
         """Return how many requests the TorchServe of `revision` on `port` has still to answer."""
         with self._lock:
             return sum(n for b, n in self._in_flight.items() if (b.revision, b.port) == (revision, port))
-
-
-def strip_port(host: str) -> str:
-    """Return a Host header without its port and trailing dot, in lower case."""
-    name = host.strip().lower()
-    if name.startswith("["):
-        return name.partition("]")[0] + "]"
-    return name.partition(":")[0].rstrip(".")

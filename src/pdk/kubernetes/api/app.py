@@ -1,7 +1,7 @@
-"""The API server as an ASGI application: reads a request, finds out who sent it, lets the router answer, sends the answer.
+"""The API server as an ASGI application: reads a request, finds out who sent it, lets the router answer.
 
-Run by `server.py`. Handlers work on threads, because the object store blocks; streams (watches, followed logs) run on the
-event loop. No answer ever carries a traceback.
+Run by `server.py`. Handlers work on threads, because the object store blocks; streams (watches, followed logs) run on
+the event loop. No answer ever carries a traceback.
 """
 
 import asyncio

@@ -22,11 +22,12 @@ DEPTH_LIMIT = 64
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 YAML = "application/yaml"
 # What is said about a body that is no safe JSON.
+NO_JSON = "couldn't get version/kind; json parse error"
 FAULTS = {
-    Fault.CONSTANT: "couldn't get version/kind; json parse error: invalid character '{}' looking for beginning of value",
+    Fault.CONSTANT: f"{NO_JSON}: invalid character '{{}}' looking for beginning of value",
     Fault.DEPTH: f"the body is nested more than {DEPTH_LIMIT} levels deep",
     Fault.DUPLICATE: 'strict decoding error: duplicate field "{}"',
-    Fault.RANGE: "couldn't get version/kind; json parse error: number {} out of range",
+    Fault.RANGE: f"{NO_JSON}: number {{}} out of range",
     Fault.SURROGATE: "the body holds half of a surrogate pair, which is no character",
 }
 
@@ -38,7 +39,8 @@ def read_object(request: Request) -> dict[str, Any]:
         return protobuf.decode(request.body)
     if kind not in (JSON_TYPE, YAML):
         raise UnsupportedMediaType(
-            f"the body of the request was in an unknown format - accepted media types include: {JSON_TYPE}, {YAML}, {PROTOBUF}"
+            "the body of the request was in an unknown format - "
+            f"accepted media types include: {JSON_TYPE}, {YAML}, {PROTOBUF}"
         )
     return as_object(read_json(request) if kind == JSON_TYPE else read_yaml(request.body))
 
@@ -46,7 +48,7 @@ def read_object(request: Request) -> dict[str, Any]:
 def as_object(value: Any) -> dict[str, Any]:
     """Return `value` when it is a JSON object; raise BadRequest otherwise."""
     if not isinstance(value, dict):
-        raise BadRequest("couldn't get version/kind; json parse error: the body must be a JSON object")
+        raise BadRequest(f"{NO_JSON}: the body must be a JSON object")
     return value
 
 
@@ -66,7 +68,7 @@ def parse_json(body: bytes, unique_keys: bool = False) -> Any:
 
 
 def read_yaml(body: bytes) -> Any:
-    """Parse YAML (or JSON, which is YAML) without tags, and without aliases, which can grow a small text without end."""
+    """Parse YAML (or JSON, which is YAML) without tags, and without aliases, which can grow a small text endlessly."""
     try:
         value = load_document(body.decode())
         # Through JSON, so that keys are text and nothing but JSON types is left.
@@ -85,4 +87,4 @@ def check_value(value: Any) -> None:
 
 
 def _refusal(error: UnsafeJson) -> BadRequest:
-    return BadRequest(FAULTS.get(error.fault, "couldn't get version/kind; json parse error: {}").format(error.text))
+    return BadRequest(FAULTS.get(error.fault, NO_JSON + ": {}").format(error.text))

@@ -1,6 +1,6 @@
 """From a request to its answer: the routes of the documents, and those of the verbs for every resource.
 
-Called by `app.py` on a worker thread; what it returns is either a whole answer or a stream that the event loop then runs.
+Called by `app.py` on a worker thread; what it returns is a whole answer or a stream that the event loop then runs.
 """
 
 from starlette.responses import Response

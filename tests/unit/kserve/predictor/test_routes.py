@@ -2,7 +2,7 @@
 
 import threading
 
-from pdk.kserve.predictor.routes import Backend, Busy, ServiceRoute, ServiceRoutes, strip_port
+from pdk.kserve.predictor.routes import Backend, Busy, ServiceRoute, ServiceRoutes
 
 OLD, NEW = Backend("churn-predictor-00001", 1001, ("churn",)), Backend("churn-predictor-00002", 1002, ("churn",))
 
@@ -23,10 +23,6 @@ def test_host_is_found_in_any_case_with_port_and_trailing_dot():
         assert routes.by_host(host).name == "churn"
     assert routes.by_host("other.default.example.com") is None
     assert routes.known_hosts() == ["churn.default.example.com"]
-
-
-def test_ipv6_hosts_keep_their_brackets():
-    assert strip_port("[::1]:8080") == "[::1]"
 
 
 def test_the_first_service_of_a_host_keeps_it_until_it_goes():
