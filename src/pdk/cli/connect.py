@@ -13,15 +13,11 @@ import click
 from pachyderm_sdk import Client
 
 from pdk.base.errors import Unavailable
-from pdk.stack import runfile, settings
+from pdk.cli.stack import load_settings
+from pdk.stack import runfile
 from pdk.stack.clients import active_context
 
 PROJECT_OPTION = click.option("--project", help="The project; default: the context's, else `default`.")
-
-
-def load_settings() -> settings.Settings:
-    """Return the settings of this user's stack."""
-    return settings.load(os.environ)
 
 
 def pachd() -> Client:

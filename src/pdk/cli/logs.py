@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from pdk.cli import connect, handles
+from pdk.cli.stack import load_settings
 from pdk.stack.settings import SYSTEMS
 from pdk.stack.supervisor import SUPERVISOR, tail
 
@@ -25,7 +26,7 @@ def logs(
     Example: pdk logs -j customer-churn-train@<id>
     """
     if server is not None:
-        _server_log(connect.load_settings().log_dir / f"{server}.log", follow)
+        _server_log(load_settings().log_dir / f"{server}.log", follow)
         return
     if not (pipeline or job):
         raise click.UsageError("say which: -p PIPELINE, -j PIPELINE@JOB or --server NAME")

@@ -16,7 +16,8 @@ from pdk.stack.settings import SYSTEMS, Settings
 START_TIMEOUT_SECONDS = 60.0
 
 
-def _load() -> Settings:
+def load_settings() -> Settings:
+    """Return the settings of this user's stack; raise BadSettings naming file or variable and key."""
     return stack_settings.load(os.environ)
 
 
@@ -29,7 +30,7 @@ def up(systems: tuple[str, ...], foreground: bool) -> None:
     Example: pdk up && eval "$(pdk env)" && det user whoami
     """
     chosen = systems or SYSTEMS
-    settings = _load()
+    settings = load_settings()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if foreground:
         _supervise(settings, chosen)
@@ -67,7 +68,7 @@ def down() -> None:
 
     Example: pdk down
     """
-    settings = _load()
+    settings = load_settings()
     click.echo("stopped" if supervisor.stop(settings) else f"nothing of {settings.home} was running")
 
 
@@ -79,7 +80,7 @@ def env() -> None:
 
     Example: eval "$(pdk env)"
     """
-    settings = _load()
+    settings = load_settings()
     run = runfile.read(settings.run_dir, "determined")
     port = run.ports["http"] if run is not None else settings.master_port
     variables = clients.environment(settings.kubeconfig, settings.pachyderm_config, port, settings.host)
@@ -97,7 +98,7 @@ def serve(system: str) -> None:
     Example: pdk serve determined
     """
     _log_to_stderr()
-    servers.serve(system, _load(), dict(os.environ))
+    servers.serve(system, load_settings(), dict(os.environ))
 
 
 @click.command(hidden=True)
@@ -107,7 +108,7 @@ def supervise(systems: tuple[str, ...]) -> None:
 
     Example: pdk supervise pachyderm determined kserve
     """
-    _supervise(_load(), systems or SYSTEMS)
+    _supervise(load_settings(), systems or SYSTEMS)
 
 
 def _supervise(settings: Settings, systems: tuple[str, ...]) -> None:

@@ -21,11 +21,12 @@ from pachyderm_sdk.api import pfs, pps
 
 from pdk.base.errors import PdkError
 from pdk.cli import connect, printing
-from pdk.cli.stack import addresses
+from pdk.cli.stack import addresses, load_settings
 from pdk.stack import runfile
 from pdk.stack.settings import SYSTEMS, Settings
 
 SHOWN_EXPERIMENTS = 5
+# What the clients raise when a system is away or refuses.
 UNAVAILABLE = (
     PdkError,
     OSError,
@@ -34,7 +35,6 @@ UNAVAILABLE = (
     kubernetes.config.ConfigException,
     urllib3.exceptions.HTTPError,
 )
-"""What the clients raise when a system is away or refuses."""
 
 
 @click.command()
@@ -44,7 +44,7 @@ def status(project: str | None) -> None:
 
     Example: pdk status
     """
-    settings = connect.load_settings()
+    settings = load_settings()
     click.echo("SERVERS")
     for line in _servers(settings):
         click.echo(f"  {line}")

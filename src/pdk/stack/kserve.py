@@ -23,8 +23,8 @@ from pdk.kubernetes.store.pod_logs import PodLogs
 from pdk.reconcile.changes import Changes
 from pdk.stack.settings import Settings
 
+# What TorchServe gets of the environment; never a credential.
 INHERITED = ("PATH", "HOME", "LANG", "JAVA_HOME")
-"""What TorchServe gets of the environment; never a credential."""
 
 
 class KServe:

@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 SUPERVISOR = "supervisor"
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0
+# A server that ran this long is restarted without delay again.
 HEALTHY_AFTER_SECONDS = 30.0
-"""A server that ran this long is restarted without delay again."""
 
 
 @dataclass
@@ -122,8 +122,8 @@ class Supervisor:
             child.terminate(grace=8.0)
 
 
+# A server that ended so often before it came up once will not come up: `pdk up` gives up.
 HOPELESS_RESTARTS = 3
-"""A server that ended so often before it came up once will not come up: `pdk up` gives up."""
 
 
 def start_detached(settings: Settings, environment: Mapping[str, str], systems: tuple[str, ...]) -> None:

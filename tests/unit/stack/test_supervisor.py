@@ -57,7 +57,7 @@ def test_a_second_server_does_not_open_the_data(settings, monkeypatch):
 def test_up_ends_only_what_it_started(settings, monkeypatch, running):
     """`pdk up` may find a system missing beside others that serve."""
     stopped = []
-    monkeypatch.setattr(stack, "_load", lambda: settings)
+    monkeypatch.setattr(stack, "load_settings", lambda: settings)
     monkeypatch.setattr(supervisor, "start_detached", lambda *_: None)
     monkeypatch.setattr(supervisor, "stop", stopped.append)
 
