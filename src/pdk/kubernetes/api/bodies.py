@@ -11,6 +11,7 @@ from pdk.kubernetes.api import protobuf
 from pdk.kubernetes.api.field_validation import FieldValidation
 from pdk.kubernetes.api.http import Request
 from pdk.kubernetes.errors import BadRequest, UnsupportedMediaType
+from pdk.kubernetes.kinds.json_object import JsonObject
 from pdk.web import json_text
 from pdk.web.answers import JSON_TYPE
 from pdk.web.json_text import Fault, UnsafeJson
@@ -32,8 +33,8 @@ FAULTS = {
 }
 
 
-def read_object(request: Request) -> dict[str, Any]:
-    """Return the object in the body of a POST or PUT; raise BadRequest or UnsupportedMediaType."""
+def read_object(request: Request) -> JsonObject:
+    """Return the object in the body of a POST or PUT. Raises BadRequest or UnsupportedMediaType."""
     kind = request.content_type or JSON_TYPE
     if kind == PROTOBUF:
         return protobuf.decode(request.body)
@@ -45,8 +46,8 @@ def read_object(request: Request) -> dict[str, Any]:
     return as_object(read_json(request) if kind == JSON_TYPE else read_yaml(request.body))
 
 
-def as_object(value: Any) -> dict[str, Any]:
-    """Return `value` when it is a JSON object; raise BadRequest otherwise."""
+def as_object(value: Any) -> JsonObject:
+    """Return `value` when it is a JSON object. Raises BadRequest otherwise."""
     if not isinstance(value, dict):
         raise BadRequest(f"{NO_JSON}: the body must be a JSON object")
     return value
@@ -58,7 +59,7 @@ def read_json(request: Request) -> Any:
 
 
 def parse_json(body: bytes, unique_keys: bool = False) -> Any:
-    """Parse JSON within the limits; raise BadRequest."""
+    """Parse JSON within the limits. Raises BadRequest."""
     if not body.strip():
         raise BadRequest("the request body is empty; an object is required")
     try:

@@ -58,7 +58,7 @@ class Request:
         return name in self.query and self.query[name].lower() not in ("false", "0")
 
     def number(self, name: str) -> int | None:
-        """Read an integer query parameter, None when it is absent or empty; raise BadRequest when it is no number."""
+        """Read an integer query parameter, None when it is absent or empty. Raises BadRequest for no number."""
         text = self.query.get(name, "")
         if not text:
             return None

@@ -34,7 +34,10 @@ class Reviews:
             case "selfsubjectrulesreviews":
                 kind, status = "SelfSubjectRulesReview", self._rules()
             case _:
-                kind, status = "SelfSubjectReview", {"userInfo": _user(request)}
+                kind, status = (
+                    "SelfSubjectReview",
+                    {"userInfo": {"username": request.user.name, "groups": list(request.user.groups)}},
+                )
         answer = {"kind": kind, "apiVersion": f"{group}/{version}", "metadata": {}, "spec": spec, "status": status}
         return json_response(answer, 201)
 
@@ -62,7 +65,3 @@ class Reviews:
         ]
         open_paths = [{"verbs": ["get"], "nonResourceURLs": ["*"]}]
         return {"resourceRules": rules, "nonResourceRules": open_paths, "incomplete": False}
-
-
-def _user(request: Request) -> JsonObject:
-    return {"username": request.user.name, "groups": list(request.user.groups)}

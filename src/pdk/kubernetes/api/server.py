@@ -66,7 +66,7 @@ class KubernetesApi:
         return url_of("https", self._host, self._port)
 
     def start(self) -> None:
-        """Listen and return once requests are answered; raise Unavailable when the port is taken."""
+        """Listen and return once requests are answered. Raises Unavailable when the port is taken."""
         listener = self._listener or listening_socket(self._host, self._port, "the Kubernetes API")
         self._port = port_of(listener)
         tls = tls_context(self._tls.certificate, self._tls.key, self._tls.ca_certificate)

@@ -23,7 +23,7 @@ from pdk.kubernetes.errors import (
     ObjectNotFound,
 )
 from pdk.kubernetes.kinds.builtin import BUILT_IN, NAMESPACE, SERVICE_ACCOUNT
-from pdk.kubernetes.kinds.json_object import JsonObject
+from pdk.kubernetes.kinds.json_object import JsonObject, Uid
 from pdk.kubernetes.kinds.names import invalid
 from pdk.kubernetes.kinds.resource import Resource, Resources
 from pdk.kubernetes.store import rows
@@ -49,7 +49,7 @@ EVENT_LIFETIME = datetime.timedelta(hours=1)
 class Preconditions:
     """What must hold for a deletion to happen; None: anything."""
 
-    uid: str | None = None
+    uid: Uid | None = None
     resource_version: str | None = None
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.ours  # their models are folders of this machine
 def pod_log(serving, revision, container):
     pods, _ = serving.store.list("pods", "default", f"serving.knative.dev/revision={revision}")
     options = LogOptions()
-    return b"".join(serving.logs.read("default", pods[0]["metadata"]["name"], container, options)).decode()
+    return b"".join(serving.logs.follow("default", pods[0]["metadata"]["name"], container, options).read_new()).decode()
 
 
 def test_a_rollout_under_load_loses_no_request_and_a_bad_one_changes_nothing(serving, tools, tmp_path):
