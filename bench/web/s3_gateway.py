@@ -2,7 +2,8 @@
 
     python bench/web/s3_gateway.py --against ../before [--rounds 7]
 
-Each gateway runs in a process of its own over the same data. Rounds alternate; the table shows the median seconds of each
+Each gateway runs in a process of its own over the same data. Rounds alternate; the table shows the median seconds of
+each
 and the median of the rounds' ratios (below 1: the present one is faster). `--serve` is how the processes are started.
 """
 

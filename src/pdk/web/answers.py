@@ -40,7 +40,7 @@ class Stream(StreamingResponse):
 
 
 async def on_threads(threads: Executor, pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yield what a blocking iterator yields, each step on one of the threads; whatever ends it, the iterator is closed."""
+    """Yield what a blocking iterator yields, each step on one of the threads; in the end the iterator is closed."""
     loop = asyncio.get_running_loop()
     step = loop.run_in_executor(threads, next, pieces, None)
     try:

@@ -2,8 +2,8 @@
 
 Built by `pdk.stack`, which starts the controller first, so that adopted revisions are in the routing table before the
 first request. Measured beside nginx and haproxy it costs the same; unlike them it changes routes without a reload and
-can mend TorchServe's status codes. Its own loop and parser stay beside the web room's uvicorn, on which the same gateway
-answers six requests in the time of ten here (`bench/web/ingress.py`).
+can mend TorchServe's status codes. Its own loop and parser stay beside the web room's uvicorn, on which the same
+gateway answers six requests in the time of ten here (`bench/web/ingress.py`).
 """
 
 import asyncio

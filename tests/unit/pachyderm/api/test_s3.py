@@ -1,4 +1,4 @@
-"""The S3 gateway as a server: its answers to plain HTTP, its threads and its end. What clients make of it: tests/compat."""
+"""The S3 gateway as a server: its answers to plain HTTP, its threads and its end. Its clients: tests/compat."""
 
 import http.client
 import random
