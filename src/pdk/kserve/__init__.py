@@ -1,1 +1,1 @@
-"""A Kubernetes API, an InferenceService controller and an ingress, wire-compatible with KServe 0.14."""
+"""The InferenceService controller, its model servers and the inference ingress, wire-compatible with KServe 0.14."""
