@@ -39,6 +39,13 @@ def free_ports(count: int) -> list[int]:
         return [sock.getsockname()[1] for sock in sockets]
 
 
+def temporary_environment(home: Path) -> dict[str, str]:
+    """Return the environment of a stack that keeps everything below `home` and listens on free ports."""
+    ports = {f"PDK_{name}": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    return {**inherited, "HOME": str(home), "PDK_HOME": str(home / "pdk"), "OMP_NUM_THREADS": "1", **ports}
+
+
 @contextlib.contextmanager
 def temporary_stack() -> Iterator[TemporaryStack]:
     """Start a stack, yield it, end it with everything it started and remove its home.
@@ -46,9 +53,7 @@ def temporary_stack() -> Iterator[TemporaryStack]:
     Raises RuntimeError with the output of `pdk up` when it does not come up.
     """
     home = Path(tempfile.mkdtemp(prefix="pdk-"))
-    ports = {f"PDK_{name}": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    environment = {**inherited, "HOME": str(home), "PDK_HOME": str(home / "pdk"), "OMP_NUM_THREADS": "1", **ports}
+    environment = temporary_environment(home)
     stack = TemporaryStack(settings.load(environment), environment)
     try:
         started = stack.pdk("up")

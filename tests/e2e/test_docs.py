@@ -1,0 +1,100 @@
+"""Every command of README and docs, run as it stands there. Fenced blocks marked `sh` are commands, all others are not."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from pdk_demo.temporary import temporary_environment, temporary_stack
+
+from pdk.stack import settings, supervisor
+
+ROOT = Path(__file__).parents[2]
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+
+
+def documents():
+    names = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in names.split()]
+
+
+def commands(path, heading=None):
+    """The `sh` blocks of a document, or of one of its sections."""
+    text = path.read_text()
+    if heading is not None:
+        text = re.split(r"^## ", text.partition(f"## {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    return [body for language, body in FENCE.findall(text) if language == "sh"]
+
+
+def shell(script, cwd, environment, timeout):
+    done = subprocess.run(
+        ["bash", "-exuo", "pipefail", "-c", script],
+        cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=timeout,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The checkout under another path, so that what the commands write lands in a temporary folder."""
+    folder = tmp_path / "pdk"
+    folder.mkdir()
+    for path in ROOT.iterdir():
+        (folder / path.name).symlink_to(path)
+    return folder
+
+
+def test_every_block_says_what_it_is_and_commands_stand_where_they_are_run():
+    homes = set()
+    for path in documents():
+        for language, _ in FENCE.findall(path.read_text()):
+            assert language, f"{path}: a block without a language; commands are `sh`, all else is not"
+            homes |= {path.relative_to(ROOT).as_posix()} if language == "sh" else set()
+    assert homes == {"README.md", "CONTRIBUTING.md"}
+    assert len(commands(ROOT / "README.md")) == 3
+
+
+def test_contributors_run_what_ci_runs():
+    """The commands of CONTRIBUTING.md are those of `.ci/run`, each with arguments that only choose tests."""
+    ci = (ROOT / ".ci" / "run").read_text().split("\n")
+    lines = [line.split("#")[0].strip() for block in commands(ROOT / "CONTRIBUTING.md") for line in block.splitlines()]
+    assert lines
+    for line in filter(None, lines):
+        assert any(line.startswith(command) for command in ci if command.startswith("scripts/")), line
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_readme_from_the_demo_to_the_answer(checkout, tmp_path):
+    environment = temporary_environment(tmp_path / "home")
+    ci = (ROOT / ".ci" / "run").read_text().split("\n")
+    blocks = commands(ROOT / "README.md", "Two commands") + commands(ROOT / "README.md", "By hand")
+    lines = [line for block in blocks for line in block.splitlines() if line.split("#")[0].strip() not in ci]
+    assert any(line.startswith("scripts/demo") for line in lines)
+    try:
+        output = shell("\n".join(lines), checkout, environment, 840)
+    finally:
+        supervisor.stop(settings.load(environment))
+    assert output.count("Ground truth/Predicted: ") == 20
+    assert output.count('"predictions"') == 1
+    assert output.rstrip().endswith("stopped")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_commands_for_real_clusters(checkout, tmp_path):
+    """Against our own servers; where pachctl is not installed, `pdk` answers to its name: the words are the same."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    if shutil.which("pachctl") is None:
+        (programs / "pachctl").write_text('#!/bin/sh\nexec pdk "$@"\n')
+        (programs / "pachctl").chmod(0o755)
+    (block,) = commands(ROOT / "README.md", "On real clusters")
+    with temporary_stack() as stack:
+        environment = {**stack.environment, "PATH": f"{programs}:{os.environ['PATH']}"}
+        shell(f'eval "$({ROOT}/.venv/bin/pdk env)"\n{block}', checkout, environment, 240)
+        systems = stack.pdk("list", "pipeline", "--project", "pdk-customer-churn").stdout
+    assert [name for name in ("train", "deploy", "rollout") if f"customer-churn-{name}" not in systems] == []
