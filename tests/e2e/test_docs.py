@@ -39,11 +39,16 @@ def shell(script, cwd, environment, timeout):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """The checkout under another path, so that what the commands write lands in a temporary folder."""
+    """A copy of the checkout with the same environment, so that what the commands write lands in a temporary folder."""
     folder = tmp_path / "pdk"
-    folder.mkdir()
-    for path in ROOT.iterdir():
-        (folder / path.name).symlink_to(path)
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in listed:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
     return folder
 
 
@@ -95,6 +100,9 @@ def test_the_commands_for_real_clusters(checkout, tmp_path):
     (block,) = commands(ROOT / "README.md", "On real clusters")
     with temporary_stack() as stack:
         environment = {**stack.environment, "PATH": f"{programs}:{os.environ['PATH']}"}
+        # A real pachd sees the secrets of its Kubernetes namespace; ours keeps its own.
+        literals = [word for word in block.split() if word.startswith("--from-literal=")]
+        stack.pdk("create", "secret", "pipeline-secret", *literals)
         shell(f'eval "$({ROOT}/.venv/bin/pdk env)"\n{block}', checkout, environment, 240)
-        systems = stack.pdk("list", "pipeline", "--project", "pdk-customer-churn").stdout
-    assert [name for name in ("train", "deploy", "rollout") if f"customer-churn-{name}" not in systems] == []
+        pipelines = stack.pdk("list", "pipeline", "--project", "pdk-customer-churn").stdout
+    assert [name for name in ("train", "deploy", "rollout") if f"customer-churn-{name}" not in pipelines] == []

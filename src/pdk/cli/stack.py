@@ -81,9 +81,12 @@ def env() -> None:
     Example: eval "$(pdk env)"
     """
     settings = load_settings()
-    run = runfile.read(settings.run_dir, "determined")
-    port = run.ports["http"] if run is not None else settings.master_port
-    variables = clients.environment(settings.kubeconfig, settings.pachyderm_config, port, settings.host)
+    determined, kserve = (runfile.read(settings.run_dir, system) for system in ("determined", "kserve"))
+    variables = clients.environment(
+        settings,
+        master_port=settings.master_port if determined is None else determined.ports["http"],
+        ingress_port=settings.ingress_port if kserve is None else kserve.ports["ingress"],
+    )
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}")
     programs = shlex.quote(sysconfig.get_path("scripts"))

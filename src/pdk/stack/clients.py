@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pdk.stack.settings import Settings
+
 CONTEXT = "pdk"
 
 
@@ -40,10 +42,15 @@ def _replace(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def environment(kubeconfig: Path, pachyderm_config: Path, master_port: int, host: str) -> dict[str, str]:
-    """Return the variables that point pachctl, det, kubectl and the SDKs at this stack."""
+def environment(settings: Settings, master_port: int, ingress_port: int) -> dict[str, str]:
+    """Return the variables that point pachctl, det, kubectl and the SDKs at this stack.
+
+    INGRESS_HOST and INGRESS_PORT are the names KServe's own documents use for where models are called.
+    """
     return {
-        "PACH_CONFIG": str(pachyderm_config),
-        "DET_MASTER": f"http://{host}:{master_port}",
-        "KUBECONFIG": str(kubeconfig),
+        "PACH_CONFIG": str(settings.pachyderm_config),
+        "DET_MASTER": f"http://{settings.host}:{master_port}",
+        "KUBECONFIG": str(settings.kubeconfig),
+        "INGRESS_HOST": settings.host,
+        "INGRESS_PORT": str(ingress_port),
     }
