@@ -8,6 +8,7 @@ gives it; None stays None.
 import enum
 import functools
 import json
+import operator
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -19,30 +20,28 @@ T = TypeVar("T")
 
 def decode(kind: type[T], row: sqlite3.Row) -> T:
     """Turn a row that has every column of `kind` (and perhaps more) into it."""
-    values: dict[str, Any] = {}
-    for name, decoder in decoders(kind):  # type: ignore[arg-type]
-        if decoder is None:
-            values[name] = row[name]
-        elif is_dataclass(decoder):
-            values[name] = decode(decoder, row)
-        else:
-            value = row[name]
-            values[name] = None if value is None else decoder(value)
-    return kind(**values)
+    return kind(*[read(row) for read in _readers(kind)])  # type: ignore[arg-type]
 
 
 @functools.cache
-def decoders(kind: type) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
-    """Return the fields of a dataclass and how their columns are decoded, derived from the annotations."""
+def _readers(kind: type) -> tuple[Callable[[sqlite3.Row], Any], ...]:
+    """Return for each field of a dataclass what takes its value out of a row, derived from the annotations."""
     hints = get_type_hints(kind)
-    return tuple((each.name, _decoder(hints[each.name])) for each in fields(kind))
+    return tuple(_reader(each.name, _without_none(hints[each.name])) for each in fields(kind))
 
 
-def _decoder(hint: Any) -> Callable[[Any], Any] | None:
-    hint = _without_none(hint)
-    if hint is bool or is_dataclass(hint) or (isinstance(hint, type) and issubclass(hint, enum.Enum)):
-        return hint  # type: ignore[return-value]
-    return json.loads if get_origin(hint) in (dict, list) else None
+def _reader(name: str, hint: Any) -> Callable[[sqlite3.Row], Any]:
+    column = operator.itemgetter(name)
+    if is_dataclass(hint):
+        return functools.partial(decode, hint)  # type: ignore[arg-type]
+    convert: Callable[[Any], Any]
+    if hint is bool or (isinstance(hint, type) and issubclass(hint, enum.Enum)):
+        convert = hint
+    elif get_origin(hint) in (dict, list):
+        convert = json.loads
+    else:
+        return column
+    return lambda row: None if (value := column(row)) is None else convert(value)
 
 
 def _without_none(hint: Any) -> Any:
