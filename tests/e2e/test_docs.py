@@ -1,4 +1,4 @@
-"""Every command of README and docs, run as it stands there. Fenced blocks marked `sh` are commands, all others are not."""
+"""Every command of README and docs, run as it stands there. Fenced blocks marked `sh` are commands, others are not."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pdk_demo.systems import connect
 from pdk_demo.temporary import temporary_environment, temporary_stack
 
 from pdk.stack import settings, supervisor
@@ -63,22 +64,42 @@ def test_every_block_says_what_it_is_and_commands_stand_where_they_are_run():
 
 
 def test_contributors_run_what_ci_runs():
-    """The commands of CONTRIBUTING.md are those of `.ci/run`, each with arguments that only choose tests."""
-    ci = (ROOT / ".ci" / "run").read_text().split("\n")
-    lines = [line.split("#")[0].strip() for block in commands(ROOT / "CONTRIBUTING.md") for line in block.splitlines()]
-    assert lines
-    for line in filter(None, lines):
-        assert any(line.startswith(command) for command in ci if command.startswith("scripts/")), line
+    """The commands of "Set up and test" are `.ci/run` and the scripts it is made of, with more words at the most."""
+    (block,) = commands(ROOT / "CONTRIBUTING.md", "Set up and test")[:1]
+    words = {line.split()[0] for line in block.splitlines()}
+    assert words == {"scripts/setup", "scripts/check", "scripts/test", ".ci/run"}
+    assert words - {"scripts/setup", ".ci/run"} <= set((ROOT / ".ci" / "run").read_text().split())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_suites_of_the_official_clients_against_another_stack(checkout):
+    """The commands of "Against other servers", with the addresses of a stack that none of these tests started."""
+    (block,) = commands(ROOT / "CONTRIBUTING.md", "Set up and test")[1:]
+    with temporary_stack() as stack:
+        environment = {**os.environ, **stack.environment}
+        systems = connect(stack.settings)
+        for documented, address in (
+            ("127.0.0.1:30650", systems.pachd_address),
+            ("127.0.0.1:30600", systems.s3_address),
+            ("http://127.0.0.1:8080", systems.master_url),
+            ("127.0.0.1:8000", f"{systems.ingress_host}:{systems.ingress_port}"),
+            ("~/.kube/config", str(stack.settings.kubeconfig)),
+        ):
+            assert documented in block
+            block = block.replace(documented, address)
+        output = shell(block, checkout, environment, 1140)
+    assert len(re.findall(r"\b\d+ passed", output)) == block.count("scripts/test")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_readme_from_the_demo_to_the_answer(checkout, tmp_path):
     environment = temporary_environment(tmp_path / "home")
-    ci = (ROOT / ".ci" / "run").read_text().split("\n")
     blocks = commands(ROOT / "README.md", "Two commands") + commands(ROOT / "README.md", "By hand")
-    lines = [line for block in blocks for line in block.splitlines() if line.split("#")[0].strip() not in ci]
-    assert any(line.startswith("scripts/demo") for line in lines)
+    # The tests do not run themselves.
+    lines = [line for block in blocks for line in block.splitlines() if not line.startswith("scripts/test")]
+    assert lines[0].startswith("scripts/demo")
     try:
         output = shell("\n".join(lines), checkout, environment, 840)
     finally:
