@@ -50,53 +50,53 @@ class Box:
         return "\n".join(rows)
 
 
+# What the pipelines of the loop cause, as (title, text, whose).
+RESULTS = (
+    (
+        "Determined: experiment",
+        "Determined's own harness trains on what the commit changed, warm-started; "
+        "the best checkpoint becomes a model version",
+        "determined",
+    ),
+    (
+        "model archive (.mar)",
+        "built, opened again and asked for predictions before it is written to the commit",
+        "pachyderm",
+    ),
+    (
+        "KServe: InferenceService",
+        "a new revision beside the one that serves; traffic moves when the new one gives the build's answers",
+        "kserve",
+    ),
+)
+
+
 def loop() -> str:
     """Return the picture of one commit's way to an answer; the three pipelines are read from their specs."""
     specs = {
         stage: json.loads((ROOT / "pipelines" / f"{stage}-pipeline.json").read_text())
         for stage in ("training", "deployment", "rollout")
     }
-    repo = specs["training"]["input"]["pfs"]["repo"]
-    inner, top = 280.0, 60.0
-    columns = [20.0, 340.0, 660.0]
-    jobs = [
-        Box(
-            columns[i],
-            top + 96,
-            inner,
-            114,
-            f"{stage} pipeline",
-            (*_wrap(spec["description"], inner), f"image {spec['transform']['image']}"),
-            FILLS["pachyderm"],
-        )
-        for i, (stage, spec) in enumerate(specs.items())
-    ]
-    below = top + 96 + 114 + 46
-    systems = [
-        Box(columns[0], below, inner, 96, "Determined: experiment", _wrap(
-            "Determined's own harness trains on what the commit changed, warm-started; "
-            "the best checkpoint becomes a model version", inner), FILLS["determined"]),
-        Box(columns[1], below, inner, 96, "model archive (.mar)", _wrap(
-            "built, opened again and asked for predictions before it is written to the commit", inner),
-            FILLS["pachyderm"]),
-        Box(columns[2], below, inner, 96, "KServe: InferenceService", _wrap(
-            "a new revision beside the one that serves; traffic moves when the new one gives the build's answers",
-            inner), FILLS["kserve"]),
+    put = f"{specs['training']['input']['pfs']['repo']}@master: one commit; its id is the id of all that follows"
+    width, columns = 280.0, (20.0, 340.0, 660.0)
+
+    def box(x: float, y: float, height: float, title: str, text: str, whose: str, last: tuple[str, ...] = ()) -> str:
+        return Box(x, y, width, height, title, (*_wrap(text, width), *last), FILLS[whose]).svg()
+
+    shapes = [
+        box(columns[0], 20, 92, "pachctl put file", put, "user"),
+        box(
+            columns[2], 20, 92, "POST /v1/models/...:predict",
+            "every answer names model version, data commit and revision", "user",
+        ),
     ]  # fmt: skip
-    user = Box(columns[0], 20, inner, 92, "pachctl put file", _wrap(
-        f"{repo}@master: one commit; its id is the id of all that follows", inner), FILLS["user"])  # fmt: skip
-    answer = Box(columns[2], 20, inner, 92, "POST /v1/models/...:predict", _wrap(
-        "every answer names model version, data commit and revision", inner), FILLS["user"])  # fmt: skip
-    boxes = [user, answer, *jobs, *systems]
-    arrows = [
-        _arrow(160, 112, 160, top + 96),
-        _arrow(300, top + 150, 340, top + 150),
-        _arrow(620, top + 150, 660, top + 150),
-        *(_arrow(x + 140, top + 210, x + 140, below) for x in columns),
-        _arrow(950, 66, 940, 66),
-    ]
-    back = f'<path d="M940,{below + 40:g} L950,{below + 40:g} L950,66" stroke="{INK}" stroke-width="1.5" fill="none"/>'
-    return _document(WIDTH, below + 116, [*(box.svg() for box in boxes), back, *arrows])
+    for x, (stage, spec), (title, text, whose) in zip(columns, specs.items(), RESULTS, strict=True):
+        image = f"image {spec['transform']['image']}"
+        shapes.append(box(x, 156, 114, f"{stage} pipeline", spec["description"], "pachyderm", (image,)))
+        shapes += [box(x, 316, 96, title, text, whose), _arrow(x + 140, 270, x + 140, 316)]
+    back = f'<path d="M940,356 L950,356 L950,66" stroke="{INK}" stroke-width="1.5" fill="none"/>'
+    shapes += [_arrow(160, 112, 160, 156), _arrow(300, 210, 340, 210), _arrow(620, 210, 660, 210)]
+    return _document(WIDTH, 432, [*shapes, back, _arrow(950, 66, 940, 66)])
 
 
 def house() -> str:
