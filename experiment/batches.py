@@ -19,10 +19,10 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _64_BITS = 0xFFFFFFFFFFFFFFFF
 
 
-class Rows(Dataset):
+class Rows(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Features, float32 (rows, n_features), and labels, float32 (rows,), fetched by lists of indices."""
 
-    def __init__(self, features: np.ndarray, labels: np.ndarray) -> None:
+    def __init__(self, features: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> None:
         self.features = torch.from_numpy(features)
         self.labels = torch.from_numpy(labels.astype(np.float32))
 
@@ -48,7 +48,7 @@ def loader(rows: Rows, batch_size: int, seed: int | None = None) -> pytorch.Data
     return pytorch.DataLoader(rows, batch_size=batch_size, shuffle=True, collate_fn=_as_fetched, generator=generator)
 
 
-def validation_rows(table: Table, label: str, fraction: float) -> np.ndarray:
+def validation_rows(table: Table, label: str, fraction: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which rows are held out: a boolean per row, true for about ``fraction`` of them.
 
     A row's side depends on its values alone (not on its label, its place or its file), so a customer that comes
@@ -65,7 +65,7 @@ def validation_rows(table: Table, label: str, fraction: float) -> np.ndarray:
     return held_out
 
 
-def _row_hashes(table: Table, label: str) -> np.ndarray:
+def _row_hashes(table: Table, label: str) -> np.ndarray[Any, np.dtype[np.uint64]]:
     total = np.zeros(table.rows, dtype=np.uint64)
     for name, column in sorted(table.columns.items()):
         if name == label:
@@ -76,12 +76,12 @@ def _row_hashes(table: Table, label: str) -> np.ndarray:
     return _mixed(total)
 
 
-def _text_bits(texts: list[Any]) -> np.ndarray:
+def _text_bits(texts: list[Any]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     codes = {text: zlib.crc32(repr(text).encode()) for text in set(texts)}
     return np.array([codes[text] for text in texts], dtype=np.uint64)
 
 
-def _mixed(bits: np.ndarray) -> np.ndarray:
+def _mixed(bits: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """Spread every bit over all 64 (the finaliser of splitmix64)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -77,6 +77,6 @@ def allow_restoring() -> None:
     """
     if not hasattr(torch.serialization, "add_safe_globals"):
         return
-    state = np.random.get_state(legacy=True)[1]
+    state = np.random.get_state(legacy=False)["state"]["key"]
     reconstruct = state.__reduce__()[0]
     torch.serialization.add_safe_globals([reconstruct, np.ndarray, np.dtype, type(state.dtype)])

@@ -33,7 +33,7 @@ from typing import Any
 
 CONTRACT_FILE = Path(__file__).resolve().parent / "contract.json"
 VERSION = 1
-#: How many problems are reported; a file with one wrong column has thousands.
+# How many problems are reported; a file with one wrong column has thousands.
 REPORTED = 5
 
 _KINDS = ("numeric", "categorical", "label")

@@ -31,10 +31,10 @@ from pachyderm_sdk.api import pfs
 
 logger = logging.getLogger("experiment.data")
 
-#: Where the trial and the train container look for the Pachyderm token, in this order. Pachyderm itself sets the
-#: first in a job; the second is what a pipeline maps from its secret.
+# Where the trial and the train container look for the Pachyderm token, in this order. Pachyderm itself sets the
+# first in a job; the second is what a pipeline maps from its secret.
 TOKEN_VARIABLES = ("PACH_TOKEN", "PAC_TOKEN")
-#: Seconds between attempts while Pachyderm cannot be reached.
+# Seconds between attempts while Pachyderm cannot be reached.
 RETRY_PAUSES = (1, 2, 4, 8, 15, 30)
 _PIECE = 1 << 20
 

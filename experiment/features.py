@@ -21,16 +21,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 
 SPEC_VERSION = 1
-#: Name of the extra slot of a categorical column that takes unknown categories where the contract allows them.
+# Name of the extra slot of a categorical column that takes unknown categories where the contract allows them.
 OTHER = "<other>"
 _PLAIN_NUMBERS = frozenset({int, float})
 _COLUMN_TYPES = frozenset({list, tuple, np.ndarray})
 _SHOWN = 60
+
+# The values of a column.
+Values = Union[Sequence[Any], "np.ndarray[Any, Any]"]
 
 
 class FeatureError(ValueError):
@@ -99,7 +102,7 @@ class FeatureSpec:
         return tuple(name for name in self.columns if name in self.impute)
 
     @cached_property
-    def _means_and_stds(self) -> tuple[np.ndarray, np.ndarray]:
+    def _means_and_stds(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         scales = [self.numeric[name] for name in self._numeric_columns]
         return np.array([[s.mean] for s in scales]), np.array([[s.std] for s in scales])
 
@@ -140,7 +143,7 @@ class FeatureSpec:
         return _spec_from(document)
 
 
-def fit(columns: Mapping[str, Sequence[Any]], contract: Mapping[str, Any]) -> FeatureSpec:
+def fit(columns: Mapping[str, Values], contract: Mapping[str, Any]) -> FeatureSpec:
     """Learn scales and categories from columns of equal length, for the columns the contract names.
 
     Categories are those the contract lists; where it lists none, the ones that occur, sorted. Raises RowError for
@@ -171,7 +174,7 @@ def fit(columns: Mapping[str, Sequence[Any]], contract: Mapping[str, Any]) -> Fe
     return _spec_from(FeatureSpec(used, numeric, categorical, label, unknown, impute))
 
 
-def encode(columns: Mapping[str, Sequence[Any]], spec: FeatureSpec) -> np.ndarray:
+def encode(columns: Mapping[str, Values], spec: FeatureSpec) -> np.ndarray[Any, Any]:
     """Columns by name, in any order, as float32 of shape (rows, ``spec.n_features``), all finite.
 
     A column is a list, tuple or array. The label and columns the spec does not name are ignored. Raises RowError
@@ -209,7 +212,7 @@ def rows_to_columns(rows: Sequence[Mapping[str, Any]], spec: FeatureSpec | None 
         raise
 
 
-def _encode_numbers(values: Mapping[str, Sequence[Any]], spec: FeatureSpec, encoded: np.ndarray) -> None:
+def _encode_numbers(values: Mapping[str, Values], spec: FeatureSpec, encoded: np.ndarray[Any, Any]) -> None:
     """Write the scaled numeric columns into the first features."""
     names = spec._numeric_columns
     if not names:
@@ -226,8 +229,8 @@ def _encode_numbers(values: Mapping[str, Sequence[Any]], spec: FeatureSpec, enco
 
 
 def _as_numbers(
-    columns: Sequence[Sequence[Any]], names: Sequence[str], impute: Mapping[str, float | str]
-) -> np.ndarray:
+    columns: Sequence[Values], names: Sequence[str], impute: Mapping[str, float | str]
+) -> np.ndarray[Any, Any]:
     """Numeric columns as float64 of shape (columns, rows), finite; the quick way if all are plain finite numbers."""
     if _PLAIN_NUMBERS.issuperset(map(type, columns[0])):  # a request: lists of plain numbers
         values = list(chain.from_iterable(columns))
@@ -247,8 +250,8 @@ def _as_numbers(
 
 
 def _checked_numbers(
-    columns: Sequence[Sequence[Any]], names: Sequence[str], impute: Mapping[str, float | str]
-) -> np.ndarray:
+    columns: Sequence[Values], names: Sequence[str], impute: Mapping[str, float | str]
+) -> np.ndarray[Any, Any]:
     """The same, value by value, row by row: finds the first value that is wrong, or fills in declared values."""
     rows = len(columns[0])
     numbers = np.empty((len(columns), rows))
@@ -273,7 +276,7 @@ def _number(value: Any, row: int, name: str) -> float:
     return number
 
 
-def _slot_indices(values: Sequence[Any], name: str, spec: FeatureSpec) -> list[int]:
+def _slot_indices(values: Values, name: str, spec: FeatureSpec) -> list[int]:
     """Feature index of every value of a categorical column."""
     slots = spec._slot_of[name]
     try:
@@ -298,7 +301,7 @@ def _slot(value: Any, row: int, name: str, spec: FeatureSpec) -> int:
     raise RowError(row, name, f"unknown category {_show(value)}; known: {known}")
 
 
-def _columns(columns: Mapping[str, Sequence[Any]], names: Sequence[str]) -> dict[str, Sequence[Any]]:
+def _columns(columns: Mapping[str, Values], names: Sequence[str]) -> dict[str, Values]:
     """The named columns, each a list, tuple or array, all of one length."""
     try:
         values = {name: columns[name] for name in names}
@@ -314,7 +317,7 @@ def _columns(columns: Mapping[str, Sequence[Any]], names: Sequence[str]) -> dict
     return values
 
 
-def _listed(name: str, values: Any) -> Sequence[Any]:
+def _listed(name: str, values: Any) -> Values:
     if isinstance(values, (list, tuple, np.ndarray)):
         return values
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
@@ -322,7 +325,7 @@ def _listed(name: str, values: Any) -> Sequence[Any]:
     return list(values)
 
 
-def _fit_scale(values: Sequence[Any], name: str, imputed: bool) -> Scale:
+def _fit_scale(values: Values, name: str, imputed: bool) -> Scale:
     present = [value for value in values if not _is_missing(value)] if imputed else values
     if len(present) == 0:
         raise FeatureError(f"column {name!r} has no value in any row")
@@ -331,7 +334,7 @@ def _fit_scale(values: Sequence[Any], name: str, imputed: bool) -> Scale:
     return Scale(float(numbers.mean()), std if std > 0 else 1.0)
 
 
-def _seen(values: Sequence[Any], name: str, imputed: bool) -> list[str]:
+def _seen(values: Values, name: str, imputed: bool) -> list[str]:
     seen = set()
     for row, value in enumerate(values):
         if imputed and _is_missing(value):

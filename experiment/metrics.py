@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
-def auc(scores: np.ndarray, labels: np.ndarray) -> float:
+def auc(scores: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
     """Area under the ROC curve: the chance that a churner scores above a stayer, ties counting half.
 
     ``scores`` and ``labels`` (0 or 1) have shape (rows,). With only one kind of label there is nothing to order,
@@ -24,11 +26,11 @@ def auc(scores: np.ndarray, labels: np.ndarray) -> float:
     return float((mean_rank[labels == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(scores: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
     """Share of rows a logit above 0 gets right."""
     return float(((scores > 0) == (labels == 1)).mean())
 
 
-def log_loss(scores: np.ndarray, labels: np.ndarray) -> float:
+def log_loss(scores: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
     """Mean binary cross-entropy of logits."""
     return float((np.logaddexp(0.0, scores) - scores * labels).mean())

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import batches
 import checkpoints
@@ -82,18 +82,18 @@ class ChurnTrial(pytorch.PyTorchTrial):
         """The rows held out."""
         return batches.loader(self._rows(self._held_out), int(self.hparams["validation_batch_size"]))
 
-    def train_batch(
-        self, batch: tuple[torch.Tensor, torch.Tensor], epoch_idx: int, batch_idx: int
-    ) -> dict[str, torch.Tensor]:
+    def train_batch(self, batch: pytorch.TorchData, epoch_idx: int, batch_idx: int) -> dict[str, torch.Tensor]:
         """One step of the optimizer."""
-        rows, labels = batch
+        rows, labels = cast("Sequence[torch.Tensor]", batch)  # as batches.loader gives it
         self._set_learning_rate(batch_idx)
         loss = self._loss(self.model(rows).squeeze(1), labels)
         self.context.backward(loss)
         self.context.step_optimizer(self._optimizer)
         return {"loss": loss}
 
-    def evaluate_full_dataset(self, data_loader: torch.utils.data.DataLoader) -> dict[str, float]:
+    def evaluate_full_dataset(
+        self, data_loader: torch.utils.data.DataLoader[tuple[torch.Tensor, torch.Tensor]]
+    ) -> dict[str, float]:
         """Metrics over all held-out rows; an AUC is no mean over batches."""
         scores, labels = [], []
         for rows, batch_labels in data_loader:
@@ -107,7 +107,7 @@ class ChurnTrial(pytorch.PyTorchTrial):
             "val_auc": metrics.auc(logits, truth),
         }
 
-    def _rows(self, chosen: np.ndarray) -> batches.Rows:
+    def _rows(self, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> batches.Rows:
         columns = {name: _chosen(column, chosen) for name, column in self._table.columns.items()}
         return batches.Rows(features.encode(columns, self.spec), np.asarray(columns[self._label]))
 
@@ -191,7 +191,8 @@ def _length_in_batches(config: Mapping[str, Any]) -> int | None:
     return int(length["batches"]) if isinstance(length, Mapping) and "batches" in length else None
 
 
-def _chosen(column: tables.Column, chosen: np.ndarray) -> tables.Column:
+def _chosen(column: tables.Column, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> tables.Column:
     if isinstance(column, np.ndarray):
-        return column[chosen]
+        values: tables.Column = column[chosen]
+        return values
     return [value for value, wanted in zip(column, chosen.tolist(), strict=True) if wanted]

@@ -18,19 +18,19 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 from contract import REPORTED, Contract, ContractError, Problem, imputes
 
 logger = logging.getLogger("experiment.table")
 
-#: Texts that stand for a missing value.
+# Texts that stand for a missing value.
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"})
 _BLOCK = 4096
 _SNIFF = 65536
 
-Column = np.ndarray | list[Any]
+Column: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]] | list[Any]"
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _numpy_kind(fact: Mapping[str, Any] | None) -> str:
     return "f8"
 
 
-def _known_categories(values: np.ndarray, fact: Mapping[str, Any]) -> Column | None:
+def _known_categories(values: np.ndarray[Any, Any], fact: Mapping[str, Any]) -> Column | None:
     categories = fact["categories"]
     codes = np.full(len(values), -1)
     for code, category in enumerate(categories):
@@ -225,11 +225,11 @@ def _known_categories(values: np.ndarray, fact: Mapping[str, Any]) -> Column | N
     return np.array(categories, dtype=object)[codes].tolist() if (codes >= 0).all() else None
 
 
-def _fitting_numbers(values: np.ndarray, fact: Mapping[str, Any]) -> Column | None:
+def _fitting_numbers(values: np.ndarray[Any, Any], fact: Mapping[str, Any]) -> Column | None:
     return np.ascontiguousarray(values) if np.isfinite(values).all() and _allowed(values, fact) else None
 
 
-def _quick_numbers(texts: Sequence[str]) -> np.ndarray | None:
+def _quick_numbers(texts: Sequence[str]) -> np.ndarray[Any, Any] | None:
     """All texts as float64, or None if any of them needs a closer look (Python reads "1_0" as a number, CSV not)."""
     if "_" in "".join(texts):
         return None
@@ -240,7 +240,7 @@ def _quick_numbers(texts: Sequence[str]) -> np.ndarray | None:
     return numbers if np.isfinite(numbers).all() else None
 
 
-def _allowed(numbers: np.ndarray, fact: Mapping[str, Any]) -> bool:
+def _allowed(numbers: np.ndarray[Any, Any], fact: Mapping[str, Any]) -> bool:
     if fact["kind"] == "label":
         return bool(np.isin(numbers, fact["values"]).all())
     return fact["dtype"] != "int" or bool((numbers == np.floor(numbers)).all())
