@@ -1,74 +1,43 @@
 """A controller over a data folder, with a stand-in for TorchServe."""
 
 import json
-import os
-import sys
-import tempfile
-import zipfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from predictor_node import PredictorNode
 from waiting import wait_until
 
-from pdk.db.database import Database
 from pdk.kserve.controller.controller import KServeController
-from pdk.kserve.kinds.registry import serving_resources
-from pdk.kserve.predictor.node import Node
-from pdk.kserve.predictor.revisions import MIGRATIONS, Revisions
-from pdk.kserve.predictor.routes import ServiceRoutes
-from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
-from pdk.kubernetes.store.pod_logs import PodLogs
-from pdk.process import tree
-from pdk.reconcile.changes import Changes
+from pdk.kserve.controller.inference_services import InferenceServices
+from pdk.kserve.predictor.settings import ModelLimits
 
 ISVC = "inferenceservices.serving.kserve.io"
-FAKE = Path(__file__).parents[1] / "predictor/fake_torchserve.py"
 LIMITS = ModelLimits(load_timeout=20.0, drain_timeout=3.0, stop_grace=2.0, backoff=0.3, max_backoff=0.3)
 
 
-class Cluster:
+class Cluster(PredictorNode):
     """Applies InferenceServices and looks at what became of them; `again` is a restarted server."""
 
     def __init__(self, root, health_seconds=0.05, resync_seconds=0.5):
-        self.root = root
-        java = root / "java"
-        if not java.exists():
-            java.write_text(f'#!/bin/sh\nexec {sys.executable} -S {FAKE} "$@"\n')
-            java.chmod(0o755)
-        self.db = Database(root / "db", [*OBJECT_MIGRATIONS, *MIGRATIONS])
-        self.store = ObjectStore(self.db, Changes(), serving_resources())
+        super().__init__(root, replace(LIMITS, health_seconds=health_seconds))
         for name in ("default", "other"):
             if self.store.find("namespaces", "", name) is None:
                 self.store.create("namespaces", {"metadata": {"name": name}})
-        self.revisions = Revisions(self.db)
-        self.routes = ServiceRoutes()
-        self.logs = PodLogs(root / "logs")
-        self.predictor = PredictorSettings(
-            root=root / "models", marker_prefix=f"test-controller/{root}/", python=Path(sys.executable),
-            environment={"PATH": os.environ["PATH"]}, temp=Path(tempfile.gettempdir()), java=java,
-            jvm_flags=(), mount_models=False, limits=replace(LIMITS, health_seconds=health_seconds),
-        )  # fmt: skip
-        node = Node(self.store, self.revisions, self.logs, self.routes, self.predictor)
-        self.controller = KServeController(node, resync_seconds=resync_seconds)
+        self.successor = None
+        self.controller = KServeController(self.node, resync_seconds=resync_seconds)
         self.controller.start()
 
-    def again(self):
+    def again(self, **settings):
         """What a server killed at this moment comes back as: nothing is told to the old one's processes."""
         self.controller.stop(keep_predictors=True)
-        return Cluster(self.root)
+        self.successor = Cluster(self.root, **settings)
+        return self.successor
 
-    def model(self, name, behaviour=None):
-        store = self.root / "sources" / name / "model-store"
-        store.mkdir(parents=True)
-        manifest = {"model": {"modelName": "m", "modelVersion": "1", "handler": "h.py"}}
-        with zipfile.ZipFile(store / "m.mar", "w") as archive:
-            archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
-            archive.writestr("h.py", "pass")
-        if behaviour is not None:
-            (store / "behaviour.json").write_text(json.dumps(behaviour))
-        return (self.root / "sources" / name).as_uri()
+    def stop(self):
+        """Stop this server and all it came back as."""
+        if self.successor is not None:
+            self.successor.stop()
+        self.controller.stop()
 
     def apply(self, uri, name="churn", annotations=None, **predictor):
         spec = {"predictor": {"model": {"modelFormat": {"name": "pytorch"}, "storageUri": uri}, **predictor}}
@@ -81,6 +50,13 @@ class Cluster:
             return old | {"spec": spec}
 
         return self.store.edit(ISVC, "default", name, change)
+
+    def serve(self, model, annotations=None):
+        """Apply a new model as revision 1 of churn, wait until it serves, and return its address."""
+        uri = self.model(model)
+        self.apply(uri, annotations=annotations)
+        self.ready(1)
+        return uri
 
     def isvc(self, name="churn"):
         return self.store.find(ISVC, "default", name)
@@ -107,8 +83,12 @@ class Cluster:
         route = self.routes.get(f"default/{name}")
         return [] if route is None else [(backend.revision[-1], percent) for backend, percent in route.targets]
 
-    def processes(self):
-        return tree.find_marked(lambda marker: marker.startswith(self.predictor.marker_prefix))
+    def numbers(self):
+        return [revision.number for revision in self.revisions.all()]
+
+    def pid(self):
+        """The process of the oldest revision."""
+        return self.revisions.all()[0].process.pid
 
     def events(self):
         return [(each["type"], each["reason"], each["message"]) for each in self.store.list("events")[0]]
@@ -118,5 +98,20 @@ class Cluster:
 def cluster(tmp_path):
     cluster = Cluster(tmp_path)
     yield cluster
-    cluster.controller.stop()
-    tree.kill_marked(lambda marker: marker.startswith(cluster.predictor.marker_prefix))
+    cluster.stop()
+    cluster.end_processes()
+
+
+@pytest.fixture
+def looks(cluster, monkeypatch):
+    """For every look at a service that ended, the store's revision when it began; of servers started from now on."""
+    looks = []
+
+    def look(services, key, reconcile=InferenceServices.reconcile):
+        began_at = cluster.store.revision()
+        delay = reconcile(services, key)
+        looks.append(began_at)
+        return delay
+
+    monkeypatch.setattr(InferenceServices, "reconcile", look)
+    return looks

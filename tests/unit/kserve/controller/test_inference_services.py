@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 
 import pytest
 
@@ -56,10 +55,8 @@ def test_what_kubectl_sees_beside_it(cluster):
 
 
 def test_an_annotation_makes_a_new_revision_and_the_old_one_goes(cluster):
-    uri = cluster.model("one")
-    cluster.apply(uri, annotations={"pach_id": "job1"})
-    cluster.ready(1)
-    before = cluster.revisions.all()[0].process.pid
+    uri = cluster.serve("one", annotations={"pach_id": "job1"})
+    before = cluster.pid()
     cluster.apply(uri, annotations={"pach_id": "job2"})
     status = cluster.ready(2)
     assert status["components"]["predictor"]["previousRolledoutRevision"] == "churn-predictor-00001"
@@ -71,27 +68,24 @@ def test_an_annotation_makes_a_new_revision_and_the_old_one_goes(cluster):
 
 
 def test_the_same_spec_makes_no_new_revision(cluster):
-    uri = cluster.model("one")
-    cluster.apply(uri, annotations={"kubectl.kubernetes.io/last-applied-configuration": "a"})
-    cluster.ready(1)
+    uri = cluster.serve("one", annotations={"kubectl.kubernetes.io/last-applied-configuration": "a"})
     cluster.apply(uri, annotations={"kubectl.kubernetes.io/last-applied-configuration": "b"}, canaryTrafficPercent=50)
     cluster.until(lambda: cluster.status()["observedGeneration"] == 2)
     assert cluster.status()["components"]["predictor"]["latestCreatedRevision"] == "churn-predictor-00001"
     assert cluster.targets() == [("1", 100)]
 
 
-def test_nothing_is_written_while_nothing_changes(cluster):
-    cluster.apply(cluster.model("one"))
-    cluster.ready(1)
-    time.sleep(0.3)
-    before = cluster.store.revision()
-    time.sleep(0.8)
-    assert cluster.store.revision() == before
+def test_nothing_is_written_while_nothing_changes(cluster, looks):
+    again = cluster.again()
+    again.serve("one")
+    again.until(lambda: looks[-1] == again.store.revision())
+    before, looked = again.store.revision(), len(looks)
+    again.until(lambda: len(looks) >= looked + 20)
+    assert again.store.revision() == before
 
 
 def test_a_failing_revision_leaves_the_old_one_serving(cluster):
-    cluster.apply(cluster.model("good"))
-    cluster.ready(1)
+    cluster.serve("good")
     cluster.apply(cluster.model("bad", {"load_error": "weights do not fit", "loading": True}))
     cluster.until(lambda: cluster.status()["modelStatus"]["transitionStatus"] == "BlockedByFailedLoad")
     status = cluster.status()
@@ -120,17 +114,15 @@ def test_a_failing_revision_leaves_the_old_one_serving(cluster):
 def test_a_newer_spec_supersedes_one_that_still_loads(cluster):
     cluster.apply(cluster.model("slow", {"loading": True}))
     cluster.until(lambda: any(each.process and each.process.pid for each in cluster.revisions.all()))
-    slow = cluster.revisions.all()[0].process.pid
+    slow = cluster.pid()
     cluster.apply(cluster.model("good"))
     cluster.ready(2)
-    cluster.until(lambda: [each.number for each in cluster.revisions.all()] == [2])
+    cluster.until(lambda: cluster.numbers() == [2])
     assert tree.identify(slow) is None
 
 
 def test_an_invalid_spec_leaves_the_old_one_serving(cluster):
-    uri = cluster.model("one")
-    cluster.apply(uri)
-    cluster.ready(1)
+    uri = cluster.serve("one")
     cluster.apply("gs://bucket/model")
     cluster.until(lambda: cluster.status()["modelStatus"]["transitionStatus"] == "InvalidSpec")
     status = cluster.status()
@@ -168,8 +160,7 @@ def test_a_commit_that_is_still_open_is_waited_for(cluster):
 
 
 def test_a_canary_gets_its_share_and_is_promoted(cluster):
-    cluster.apply(cluster.model("one"))
-    cluster.ready(1)
+    cluster.serve("one")
     two = cluster.model("two")
     cluster.apply(two, canaryTrafficPercent=20)
     cluster.until(lambda: cluster.targets() == [("2", 20), ("1", 80)])
@@ -190,8 +181,7 @@ def test_a_canary_gets_its_share_and_is_promoted(cluster):
 
 @pytest.mark.parametrize("share", [0, 20])
 def test_a_canary_gets_no_more_than_its_share_while_the_stable_revision_is_down(cluster, share):
-    cluster.apply(cluster.model("one"))
-    cluster.ready(1)
+    cluster.serve("one")
     cluster.apply(cluster.model("two"), canaryTrafficPercent=share)
     both = [("2", share), ("1", 100 - share)][0 if share else 1 :]
     cluster.until(lambda: cluster.targets() == both and len(cluster.revisions.all()) == 2)
@@ -210,20 +200,16 @@ def test_a_canary_gets_no_more_than_its_share_while_the_stable_revision_is_down(
     assert {each.revision[-1] for each in given} == ({"2"} if share else set())
     assert len(given) < 100
     again = cluster.again()
-    try:
-        again.until(lambda: again.targets() == both[: 1 if share else 0])
-        behaviour.unlink()
-        again.until(lambda: again.targets() == both)
-        assert again.rolled_out() == "churn-predictor-00001"
-        assert again.revisions.all()[0].number == 1
-        again.until(lambda: again.condition()["status"] == "True")
-    finally:
-        again.controller.stop()
+    again.until(lambda: again.targets() == both[: 1 if share else 0])
+    behaviour.unlink()
+    again.until(lambda: again.targets() == both)
+    assert again.rolled_out() == "churn-predictor-00001"
+    assert again.revisions.all()[0].number == 1
+    again.until(lambda: again.condition()["status"] == "True")
 
 
 def test_a_stable_revision_that_was_stopped_holds_no_share(cluster):
-    cluster.apply(cluster.model("one"))
-    cluster.ready(1)
+    cluster.serve("one")
     backend = cluster.routes.acquire("default/churn")
     two = cluster.model("two")
     cluster.apply(two, canaryTrafficPercent=20)
@@ -234,13 +220,12 @@ def test_a_stable_revision_that_was_stopped_holds_no_share(cluster):
     cluster.apply(two, canaryTrafficPercent=20)
     cluster.until(lambda: cluster.targets() == [("3", 100)])
     cluster.routes.release(backend)
-    cluster.until(lambda: [each.number for each in cluster.revisions.all()] == [3])
+    cluster.until(lambda: cluster.numbers() == [3])
 
 
 def test_a_crash_is_told_and_mended(cluster):
-    cluster.apply(cluster.model("one"))
-    cluster.ready(1)
-    os.kill(cluster.revisions.all()[0].process.pid, signal.SIGKILL)
+    cluster.serve("one")
+    os.kill(cluster.pid(), signal.SIGKILL)
     cluster.until(lambda: any("while it served" in text for _, _, text in cluster.events()))
     cluster.until(lambda: cluster.revisions.all()[0].restarts == 1)
     cluster.ready(1)
@@ -248,9 +233,7 @@ def test_a_crash_is_told_and_mended(cluster):
 
 
 def test_the_stop_annotation(cluster):
-    uri = cluster.model("one")
-    cluster.apply(uri)
-    cluster.ready(1)
+    uri = cluster.serve("one")
     cluster.apply(uri, annotations={"serving.kserve.io/stop": "true"})
     cluster.until(lambda: cluster.condition("Stopped").get("status") == "True")
     assert cluster.condition()["reason"] == "Stopped"
@@ -261,8 +244,7 @@ def test_the_stop_annotation(cluster):
 
 
 def test_deleting_takes_everything_down_before_the_object_goes(cluster):
-    cluster.apply(cluster.model("one"))
-    cluster.ready(1)
+    cluster.serve("one")
     returned = cluster.store.delete(ISVC, "default", "churn")
     assert returned["metadata"]["finalizers"] == ["inferenceservice.finalizers"]
     cluster.until(lambda: cluster.isvc() is None)
@@ -285,9 +267,7 @@ def test_deleting_while_it_loads(cluster):
 
 
 def test_a_service_of_the_same_name_starts_at_one_again(cluster):
-    uri = cluster.model("one")
-    cluster.apply(uri)
-    cluster.ready(1)
+    uri = cluster.serve("one")
     cluster.store.delete(ISVC, "default", "churn")
     cluster.until(lambda: cluster.isvc() is None)
     cluster.apply(uri)
@@ -316,51 +296,38 @@ def test_standard_mode_has_its_own_hosts(cluster):
 
 
 def test_a_restarted_server_serves_at_once(cluster):
-    cluster.apply(cluster.model("one"))
-    cluster.ready(1)
-    pid = cluster.revisions.all()[0].process.pid
+    cluster.serve("one")
+    pid = cluster.pid()
     again = cluster.again()
-    try:
-        assert again.targets() == [("1", 100)]
-        assert again.revisions.all()[0].process.pid == pid
-        again.apply(again.model("two"))
-        again.ready(2)
-        again.until(lambda: tree.identify(pid) is None)
-    finally:
-        again.controller.stop()
+    assert again.targets() == [("1", 100)]
+    assert again.pid() == pid
+    again.apply(again.model("two"))
+    again.ready(2)
+    again.until(lambda: tree.identify(pid) is None)
 
 
 def test_a_rollout_goes_on_after_a_restart(cluster):
-    cluster.apply(cluster.model("one"))
-    cluster.ready(1)
+    cluster.serve("one")
     cluster.apply(cluster.model("two", {"seconds": 1.0}))
     cluster.until(lambda: any(each.number == 2 and each.process for each in cluster.revisions.all()))
     again = cluster.again()
-    try:
-        assert again.targets() == [("1", 100)]
-        again.ready(2)
-        again.until(lambda: len(again.revisions.all()) == 1)
-        assert len([p for p in again.processes() if tree.identify(p)]) == 1
-    finally:
-        again.controller.stop()
+    assert again.targets() == [("1", 100)]
+    again.ready(2)
+    again.until(lambda: len(again.revisions.all()) == 1)
+    assert len([p for p in again.processes() if tree.identify(p)]) == 1
 
 
 def test_an_object_deleted_while_no_server_ran_is_cleaned_up(cluster):
-    cluster.apply(cluster.model("one"))
-    cluster.ready(1)
+    cluster.serve("one")
     cluster.controller.stop(keep_predictors=True)
     cluster.store.delete(ISVC, "default", "churn")
-    again = type(cluster)(cluster.root)
-    try:
-        again.until(lambda: again.isvc() is None)
-        again.until(lambda: again.processes() == [])
-    finally:
-        again.controller.stop()
+    again = cluster.again()
+    again.until(lambda: again.isvc() is None)
+    again.until(lambda: again.processes() == [])
 
 
 def test_an_object_without_finalizer_that_vanished_is_cleaned_up(cluster):
-    cluster.apply(cluster.model("one"))
-    cluster.ready(1)
+    cluster.serve("one")
 
     def bare(obj):
         obj["metadata"]["finalizers"] = []
@@ -370,26 +337,19 @@ def test_an_object_without_finalizer_that_vanished_is_cleaned_up(cluster):
     cluster.controller.stop(keep_predictors=True)
     cluster.store.edit(ISVC, "default", "churn", bare)
     cluster.store.delete(ISVC, "default", "churn")
-    again = type(cluster)(cluster.root)
-    try:
-        again.until(lambda: again.revisions.keys() == [] and again.processes() == [])
-    finally:
-        again.controller.stop()
+    again = cluster.again()
+    again.until(lambda: again.revisions.keys() == [] and again.processes() == [])
 
 
-def test_a_revision_that_refuses_connections_is_looked_at_at_once(cluster):
-    cluster.controller.stop()
-    rare = type(cluster)(cluster.root, health_seconds=60.0, resync_seconds=60.0)
-    try:
-        rare.apply(rare.model("one"))
-        rare.ready(1)
-        # The look that its own status calls for is over: the next one is a minute away.
-        time.sleep(1.0)
-        os.kill(rare.revisions.all()[0].process.pid, signal.SIGKILL)
-        time.sleep(0.2)
-        assert rare.revisions.all()[0].restarts == 0
-        rare.routes.report_unreachable("default/churn")
-        rare.until(lambda: rare.revisions.all()[0].restarts == 1)
-        rare.ready(1)
-    finally:
-        rare.controller.stop()
+def test_a_revision_that_refuses_connections_is_looked_at_at_once(cluster, looks):
+    rare = cluster.again(health_seconds=60.0, resync_seconds=60.0)
+    rare.serve("one")
+    # The look that its own status calls for is over: the next one is a minute away.
+    rare.until(lambda: looks[-1] == rare.store.revision())
+    pid = rare.pid()
+    os.kill(pid, signal.SIGKILL)
+    rare.until(lambda: tree.identify(pid) is None)
+    assert rare.revisions.all()[0].restarts == 0
+    rare.routes.report_unreachable("default/churn")
+    rare.until(lambda: rare.revisions.all()[0].restarts == 1)
+    rare.ready(1)

@@ -2,10 +2,10 @@
 
 import json
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
+from predictor_node import write_archive
 
 from pdk.base.errors import FailedPrecondition
 from pdk.kserve.predictor.config_properties import parse_properties
@@ -20,7 +20,7 @@ from pdk.kserve.predictor.launch import (
 )
 from pdk.kserve.predictor.settings import PredictorSettings
 
-MANIFEST = {"model": {"modelName": "churn", "modelVersion": "3", "handler": "handler.py"}}
+MODEL = {"modelName": "churn", "modelVersion": "3", "handler": "handler.py"}
 
 
 @pytest.fixture
@@ -34,12 +34,8 @@ def builder(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     folder = tmp_path / "r"
-    store = folder / "models/model-store"
-    store.mkdir(parents=True)
-    with zipfile.ZipFile(store / "churn.mar", "w") as archive:
-        archive.writestr("MAR-INF/MANIFEST.json", json.dumps(MANIFEST))
-        archive.writestr("handler.py", "pass")
-        archive.writestr("probe.json", json.dumps({"instances": [1]}))
+    probe = json.dumps({"instances": [1]})
+    write_archive(folder / "models/model-store/churn.mar", MODEL, {"probe.json": probe})
     return folder
 
 
