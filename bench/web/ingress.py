@@ -4,7 +4,7 @@
 
 Both stand before the same trivial model server, each in a process of its own; `direct` is that server without an
 ingress.
-Runs alternate within each round, on 1 and 16 connections, with the load of `bench/serving/load.py`; it shows the
+Runs alternate within each round, on 1 and 16 connections, with the load of `bench/serving/load.py`; shown is the
 median requests per second over rounds and the median of the rounds' ratios to the ingress' own loop.
 """
 

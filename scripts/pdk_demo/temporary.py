@@ -14,7 +14,8 @@ from pathlib import Path
 from pdk.stack import settings, supervisor
 
 PORTS = ("PACHD_PORT", "S3_PORT", "MASTER_PORT", "KUBERNETES_PORT", "INGRESS_PORT")
-INHERITED = ("PATH", "LANG", "TMPDIR")
+# The last is set while `scripts/coverage` measures: the servers take part in it.
+INHERITED = ("PATH", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
 
 
 @dataclass(frozen=True)
