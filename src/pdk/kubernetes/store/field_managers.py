@@ -82,12 +82,17 @@ def _fields(obj: JsonObject) -> dict[Path, Any]:
     metadata = obj.get("metadata") or {}
     found: dict[Path, Any] = {("metadata", name): metadata[name] for name in METADATA_FIELDS if metadata.get(name)}
     for path in MAPS:
-        parent = obj
+        parent: Any = obj
         for step in path:
-            parent = parent.get(step) or {}
+            parent = _as_map(parent.get(step))
         found.update({(*path, key): value for key, value in parent.items()})
-    whole = (key for key in obj if key not in NOT_FIELDS and (key,) not in MAPS)
+    # What should be a map and is something else is one field.
+    whole = (key for key in obj if key not in NOT_FIELDS and not ((key,) in MAPS and isinstance(obj[key], dict | None)))
     return found | {(key,): obj[key] for key in whole}
+
+
+def _as_map(value: Any) -> JsonObject:
+    return value if isinstance(value, dict) else {}
 
 
 def _entries(obj: JsonObject) -> list[JsonObject]:
@@ -164,13 +169,13 @@ def _shown(path: Path) -> str:
 
 def _set(obj: JsonObject, path: Path, value: Any) -> None:
     for step in path[:-1]:
-        obj = obj.setdefault(step, {})
+        obj[step] = obj = _as_map(obj.get(step))
     obj[path[-1]] = value
 
 
 def _remove(obj: JsonObject, path: Path) -> None:
     for step in path[:-1]:
-        obj = obj.get(step) or {}
+        obj = _as_map(obj.get(step))
     obj.pop(path[-1], None)
 
 

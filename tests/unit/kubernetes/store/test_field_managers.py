@@ -89,3 +89,14 @@ def test_finer_entries_of_clients_are_read_as_ours():
         applied(live, live | {"spec": {"a": 2}}, "me")
     strange = live | {"metadata": {"name": "x", "managedFields": [{"manager": 1}, {"fieldsV1": "no"}]}}
     assert applied(strange, live | {"spec": {"a": 2}}, "me")["spec"] == {"a": 2}
+
+
+@pytest.mark.parametrize("data", [True, "text", ["x"], 1])
+def test_what_should_be_a_map_and_is_something_else_is_one_field(data):
+    odd = CONFIG | {"data": data}
+    obj = track(CONFIG, odd, "one")
+    assert managers(obj)["one", "Update"]["f:data"] == {}
+    # Applying members puts a map in its place, and no longer applying it removes it.
+    assert applied(obj, CONFIG, "two", force=True)["data"] == CONFIG["data"]
+    assert "data" not in applied(applied(CONFIG, odd, "two"), {k: v for k, v in CONFIG.items() if k != "data"}, "two")
+    assert applied(own(copy.deepcopy(CONFIG), "me") | {"data": data}, CONFIG | {"data": {}}, "me")["data"] == data
