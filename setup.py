@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 SHIPPED = ("containers", "experiment", "pipelines", "sample-data")
-GENERATED = shutil.ignore_patterns("__pycache__", ".*_cache", ".ipynb_checkpoints", "data_part*.csv", "*.stamp")
+GENERATED = shutil.ignore_patterns("__pycache__", ".*_cache", ".ipynb_checkpoints", "*data_part*.csv*")
 
 
 class BuildWithShippedFolders(build_py):

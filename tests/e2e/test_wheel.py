@@ -22,11 +22,13 @@ def tracked(*folders):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel built from a copy of what git knows."""
+    """The wheel built from a copy of what git knows, and of what an interrupted `sample-data/generate.py` leaves."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in tracked():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, source / name)
+    for name in ("data_part1.csv", "data_part1.csv.stamp", ".data_part2.csv.4711"):
+        (source / "sample-data" / name).touch()
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--wheel-dir", target, source], check=True, capture_output=True)
     return next(target.glob("pdk-*.whl"))
