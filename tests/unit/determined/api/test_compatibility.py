@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+from determined_page import client_calls, page, shape
+
 from pdk.determined.api.app import HANDLERS
-from pdk.determined.api.compatibility import client_calls, page, shape
 from pdk.web.routing import routes_of
 
 PAGE = Path(__file__).parents[4] / "docs" / "compatibility" / "determined.md"

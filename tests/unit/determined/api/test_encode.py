@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 from determined.common.api import bindings
+from determined_page import shape
 
 from pdk.determined.api.app import HANDLERS
 from pdk.determined.api.call import RestCall
-from pdk.determined.api.compatibility import shape
 from pdk.determined.master.master import Master
 from pdk.determined.master.settings import MasterSettings
 from pdk.determined.master.transitions import Transitions

@@ -1,11 +1,12 @@
-"""The compatibility page is current: PDK_WRITE_PAGES=1 writes it anew."""
+"""The compatibility page is current: PDK_WRITE_DOCS=1 writes it anew."""
 
 import os
 import re
 from pathlib import Path
 
+from pachyderm_page import page
+
 from pdk.pachyderm.api.admin import AdminService
-from pdk.pachyderm.api.compatibility import page
 from pdk.pachyderm.api.files import FileService
 from pdk.pachyderm.api.pfs import PfsService
 from pdk.pachyderm.api.pps import PpsService
@@ -19,7 +20,7 @@ def test_the_page_is_current():
     wire = Wire()
     services = [AdminService(wire, "id"), PfsService(wire, None), FileService(wire, None), PpsService(wire, None)]
     text = page(wire, map(methods_of, services))
-    if os.environ.get("PDK_WRITE_PAGES"):
+    if os.environ.get("PDK_WRITE_DOCS"):
         PAGE.write_text(text)
     assert PAGE.read_text() == text
     assert "| InspectCommit |" in text
