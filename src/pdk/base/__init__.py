@@ -1,1 +1,1 @@
-"""Ids, clock and error categories; imports nothing of pdk."""
+"""Ids, clock, locks, durable folders and error categories; imports nothing of pdk."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from pdk.base.folders import sync_folder
 from pdk.db.database import Database
 from pdk.storage.errors import ChunkCorrupt, ChunkMissing
 from pdk.storage.pins import Pins
@@ -198,12 +199,3 @@ class ChunkWriter:
         self._small.clear()
         self._store.pins.release(self._pinned)
         self._pinned = []
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames into a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

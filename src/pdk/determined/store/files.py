@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pdk.base.folders import sync_folder
+
 
 class ModelDefinitions:
     """A folder of `<sha256>.tar.gz` files."""
@@ -50,15 +52,6 @@ class ModelDefinitions:
     def remove(self, digest: str) -> None:
         """Remove a model definition no experiment uses any more; no error when it is gone."""
         self.path(digest).unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames and removals in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def checkpoint_files(folder: Path) -> Iterator[tuple[str, Path]]:

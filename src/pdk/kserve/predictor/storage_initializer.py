@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from pdk.base.folders import sync_folder
 from pdk.kserve.predictor.failures import ModelFailure, ModelLoadFailed
 from pdk.kserve.predictor.storage_uri import S3Access, StorageUri, parse_storage_uri, target_of
 
@@ -113,17 +114,9 @@ class Folder:
     def seal(self) -> None:
         """Make the folder appear, whole."""
         for folder, _, _ in os.walk(self._partial, topdown=False):
-            _sync(Path(folder))
+            sync_folder(Path(folder))
         self._partial.rename(self.target)
-        _sync(self.target.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(self.target.parent)
 
 
 def _chunks(stream: IO[bytes] | Any) -> Iterator[bytes]:
