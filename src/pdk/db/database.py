@@ -14,8 +14,8 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+# A name, unique for ever, and the SQL script it runs.
 Migration = tuple[str, str]
-"""A name, unique for ever, and the SQL script it runs."""
 
 
 class _Connection(sqlite3.Connection):

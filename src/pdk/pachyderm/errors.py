@@ -6,7 +6,7 @@ Mirrors `src/server/pfs/pfs.go` of pachd. The arguments are the handles of `pfs.
                          FileNotFound
     AlreadyExists        ProjectExists RepoExists BranchExists CommitExists
     Internal             CommitFinished ParentNotFinished OutputBranch OutputCommit (UNKNOWN on the wire)
-    Unavailable          CommitNotFinished BaseNotFinished
+    Unavailable          BaseNotFinished
     FailedPrecondition   ProjectNotEmpty RepoInUse BranchInUse CommitInUse
     InvalidArgument      InvalidName InvalidPath InvalidGlob InvalidProvenance
 """
@@ -110,13 +110,6 @@ class OutputCommit(Internal):
 
     def __init__(self) -> None:
         super().__init__("cannot finish a pipeline output or meta commit, use 'stop job' instead")
-
-
-class CommitNotFinished(Unavailable):
-    """The call needs a finished commit."""
-
-    def __init__(self, commit: object) -> None:
-        super().__init__(f"commit {commit} not finished")
 
 
 class BaseNotFinished(Unavailable):

@@ -15,7 +15,6 @@ from pdk.base.errors import InvalidArgument
 
 SYSTEMS = ("pachyderm", "determined", "kserve")
 ENVIRONMENT_PREFIX = "PDK_"
-DEFAULT_NAMESPACES = ("default", "models")
 
 
 class BadSettings(InvalidArgument):

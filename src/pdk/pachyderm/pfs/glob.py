@@ -17,9 +17,6 @@ from functools import cached_property
 
 from pdk.pachyderm.errors import InvalidGlob
 
-# Characters with a meaning in patterns; paths may not hold them (see `paths.py`).
-SPECIAL = frozenset("*?[]{}!()@+^\\")
-
 MAX_LENGTH = 4096
 MAX_DEPTH = 30
 

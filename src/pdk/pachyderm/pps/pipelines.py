@@ -32,7 +32,7 @@ from pdk.pachyderm.store.pipelines import PipelineRow
 from pdk.pachyderm.values import MASTER, NO_JOB, Branch, JobId
 from pdk.reconcile.changes import Changes
 
-# The branch of spec repos.# A pipeline as it was N versions before: `name^N`.
+# A pipeline as it was N versions before: `name^N`.
 _OLDER = re.compile(r"([A-Za-z0-9_-]+)\^(\d{0,9})")
 
 
