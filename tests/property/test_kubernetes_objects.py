@@ -9,7 +9,8 @@ from pdk.base.errors import PdkError
 from pdk.db.database import Database
 from pdk.kserve.kinds.registry import serving_resources
 from pdk.kubernetes.store.deletion import Propagation
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 NAMES = ("a", "b", "c", "d")

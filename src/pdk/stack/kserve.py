@@ -18,8 +18,9 @@ from pdk.kserve.predictor.storage_uri import S3Access
 from pdk.kubernetes.api.kubeconfig import write_kubeconfig
 from pdk.kubernetes.api.pki import make_tls_files, write_private
 from pdk.kubernetes.api.server import KubernetesApi
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
 from pdk.kubernetes.store.pod_logs import PodLogs
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 from pdk.stack.settings import Settings
 

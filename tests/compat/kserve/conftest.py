@@ -21,8 +21,9 @@ from pdk.kubernetes.api.kubeconfig import write_kubeconfig
 from pdk.kubernetes.api.pki import make_tls_files
 from pdk.kubernetes.api.server import KubernetesApi
 from pdk.kubernetes.store.metadata import timestamp
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
 from pdk.kubernetes.store.pod_logs import PodLogs
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 ISVC = "inferenceservices.serving.kserve.io"

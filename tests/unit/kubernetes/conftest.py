@@ -17,8 +17,9 @@ from pdk.kubernetes.api.objects import ObjectHandlers
 from pdk.kubernetes.api.router import KubernetesRoutes
 from pdk.kubernetes.api.watch_hub import WatchHub
 from pdk.kubernetes.api.watches import Watches
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
 from pdk.kubernetes.store.pod_logs import PodLogs
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 TOKEN = "t0ken"

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pdk.kubernetes.errors import Expired, TooManyRequests
-from pdk.kubernetes.store.objects import ObjectStore, WatchEvent
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.rows import WatchEvent
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from pdk.kubernetes.api.tables import Form, View, show, show_list
 from pdk.kubernetes.api.watch_hub import Change, Subscription, WatchHub
 from pdk.kubernetes.errors import BadRequest, Expired, ObjectError
 from pdk.kubernetes.kinds.json_object import JsonObject
-from pdk.kubernetes.store.objects import ObjectStore, WatchEvent
-from pdk.kubernetes.store.rows import WatchEventType
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.rows import WatchEvent, WatchEventType
 from pdk.kubernetes.store.selectors import Match, compile_selectors
 from pdk.web.answers import Stream
 from pdk.web.routing import route

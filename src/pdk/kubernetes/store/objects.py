@@ -30,11 +30,9 @@ from pdk.kubernetes.store import rows
 from pdk.kubernetes.store.deletion import FOREGROUND, Deletion, Propagation
 from pdk.kubernetes.store.field_managers import track
 from pdk.kubernetes.store.metadata import check_shape, check_version, prepare_create, prepare_update, same
-from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS, Journal, WatchEvent
+from pdk.kubernetes.store.rows import Journal, WatchEvent
 from pdk.kubernetes.store.selectors import compile_selectors
 from pdk.reconcile.changes import Changes
-
-__all__ = ["OBJECT_MIGRATIONS", "ObjectStore", "Preconditions", "WatchEvent"]
 
 # `list` is a method of the store.
 Objects = list[JsonObject]

@@ -19,8 +19,9 @@ from pdk.kserve.predictor.node import Node
 from pdk.kserve.predictor.revisions import MIGRATIONS, Revisions
 from pdk.kserve.predictor.routes import ServiceRoutes
 from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
 from pdk.kubernetes.store.pod_logs import PodLogs
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 LIMITS = ModelLimits(

@@ -13,7 +13,8 @@ import pytest
 from pdk.db.database import Database
 from pdk.kserve.kinds.registry import serving_resources
 from pdk.kserve.predictor.revisions import MIGRATIONS, Revisions
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.process import tree
 from pdk.reconcile.changes import Changes
 

@@ -8,7 +8,8 @@ from pdk.db.database import Database
 from pdk.kserve.predictor.credentials import resolve_s3
 from pdk.kserve.predictor.failures import ModelLoadFailed
 from pdk.kserve.predictor.storage_uri import S3Access
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 DEFAULTS = S3Access("http://127.0.0.1:30600", "def", "ault")

@@ -19,8 +19,9 @@ from pdk.kserve.predictor.routes import ServiceRoutes
 from pdk.kserve.predictor.settings import ModelLimits, PredictorSettings
 from pdk.kserve.predictor.storage_initializer import FetchStatus
 from pdk.kserve.predictor.storage_uri import S3Access
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
 from pdk.kubernetes.store.pod_logs import LogOptions, PodLogs
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.process import tree
 from pdk.reconcile.changes import Changes
 

@@ -7,7 +7,8 @@ import pytest
 from pdk.db.database import Database
 from pdk.kserve.predictor.failures import InvalidPredictorSpec, ModelFailure, ModelLoadFailed, NoSupportingRuntime
 from pdk.kserve.predictor.model_spec import parse_model_spec, resolve_environment
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 

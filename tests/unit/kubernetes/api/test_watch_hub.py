@@ -9,7 +9,8 @@ from pdk.db.database import Database
 from pdk.kubernetes.api import watch_hub
 from pdk.kubernetes.api.watch_hub import WatchHub
 from pdk.kubernetes.errors import TooManyRequests
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 

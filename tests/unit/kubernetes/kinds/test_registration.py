@@ -13,7 +13,8 @@ from pdk.kubernetes.kinds.pods import POD
 from pdk.kubernetes.kinds.resource import Resource, Resources
 from pdk.kubernetes.kinds.schemas import any_object, integer, obj
 from pdk.kubernetes.store.definitions import DEFINITIONS, install_definitions
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 

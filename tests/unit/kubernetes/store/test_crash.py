@@ -4,13 +4,15 @@ import subprocess
 import sys
 
 from pdk.db.database import Database
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 WRITER = """
 import sys
 from pdk.db.database import Database
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore
+from pdk.kubernetes.store.objects import ObjectStore
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 store = ObjectStore(Database(sys.argv[1], OBJECT_MIGRATIONS), Changes())

@@ -14,7 +14,8 @@ from pdk.kubernetes.errors import (
     PathNotFound,
 )
 from pdk.kubernetes.store.deletion import Propagation
-from pdk.kubernetes.store.objects import OBJECT_MIGRATIONS, ObjectStore, Preconditions
+from pdk.kubernetes.store.objects import ObjectStore, Preconditions
+from pdk.kubernetes.store.rows import OBJECT_MIGRATIONS
 from pdk.reconcile.changes import Changes
 
 ISVC = "inferenceservices.serving.kserve.io"
