@@ -25,13 +25,13 @@ CHUNK = 64 * 1024
 
 @route("GET", "/api/v1/checkpoints/{checkpointUuid}", about="one checkpoint with its metrics")
 def get_checkpoint(master: Master, call: RestCall) -> JSON:
-    """v1GetCheckpointResponse."""
+    """Return v1GetCheckpointResponse."""
     return {"checkpoint": encode.checkpoint(master.checkpoints.get(CheckpointUuid(call.path["checkpointUuid"])))}
 
 
 @route("POST", "/api/v1/checkpoints/{checkpointUuid}/metadata", about="replace its metadata")
 def post_metadata(master: Master, call: RestCall) -> JSON:
-    """v1PostCheckpointMetadataResponse: replaces the metadata."""
+    """Return v1PostCheckpointMetadataResponse: replaces the metadata."""
     metadata = call.fields.fields("checkpoint").object("metadata")
     if metadata is None:
         raise InvalidRequest("checkpoint.metadata: is required")

@@ -18,13 +18,13 @@ CPU = "TYPE_CPU"
 
 @route("GET", "/api/v1/agents", about="this machine and its slots")
 def get_agents(master: Master, call: RestCall) -> JSON:
-    """v1GetAgentsResponse: this machine."""
+    """Return v1GetAgentsResponse: this machine."""
     return encode.listed("agents", paged([master.cluster.agent()], call.page()), _agent)
 
 
 @route("GET", "/api/v1/agents/{agentId}", about="this machine")
 def get_agent(master: Master, call: RestCall) -> JSON:
-    """v1GetAgentResponse."""
+    """Return v1GetAgentResponse."""
     if call.path["agentId"] != AGENT_ID:
         raise NoSuchThing(f"agent {call.path['agentId']!r} not found")
     return {"agent": _agent(master.cluster.agent())}
@@ -69,12 +69,12 @@ def _container(allocation: Allocation) -> JSON:
 
 @route("GET", "/api/v1/resource-pools", about="the one resource pool")
 def get_resource_pools(master: Master, call: RestCall) -> JSON:
-    """v1GetResourcePoolsResponse: the one pool."""
+    """Return v1GetResourcePoolsResponse: the one pool."""
     return encode.listed("resourcePools", paged([master.cluster.pool()], call.page()), resource_pool)
 
 
 def resource_pool(pool: Pool) -> JSON:
-    """v1ResourcePool; what only clouds have is empty."""
+    """Return v1ResourcePool; what only clouds have is empty."""
     texts = (
         "agentDockerImage",
         "agentDockerNetwork",
@@ -123,21 +123,21 @@ def resource_pool(pool: Pool) -> JSON:
 
 @route("GET", "/api/v1/resource-pools/{resourcePoolName}/workspace-bindings", about="always open to all")
 def get_pool_workspaces(master: Master, call: RestCall) -> JSON:
-    """v1ListWorkspacesBoundToRPResponse: the pool is bound to none, that is, open to all."""
+    """Return v1ListWorkspacesBoundToRPResponse: the pool is bound to none, that is, open to all."""
     master.cluster.require_pool(call.path["resourcePoolName"])
     return encode.listed("workspaceIds", paged([], call.page()), str)
 
 
 @route("GET", "/api/v1/workspaces/{workspaceId}/available-resource-pools", about="the one resource pool")
 def get_workspace_pools(master: Master, call: RestCall) -> JSON:
-    """v1ListRPsBoundToWorkspaceResponse: the pool is open to every workspace."""
+    """Return v1ListRPsBoundToWorkspaceResponse: the pool is open to every workspace."""
     master.workspaces.get_workspace(call.id("workspaceId", WorkspaceId))
     return encode.listed("resourcePools", paged([master.cluster.pool().name], call.page()), str)
 
 
 @route("GET", "/api/v1/tasks", about="trials that run or wait")
 def get_tasks(master: Master, call: RestCall) -> JSON:
-    """v1GetTasksResponse."""
+    """Return v1GetTasksResponse."""
     pool = master.cluster.pool().name
     summaries = [
         _summary(trial, held, pool)
@@ -176,7 +176,7 @@ def _resources(held: Allocation) -> JSON:
 
 @route("GET", "/api/v1/tasks/{taskId}", about="one task with its allocations")
 def get_task(master: Master, call: RestCall) -> JSON:
-    """v1GetTaskResponse."""
+    """Return v1GetTaskResponse."""
     task = master.cluster.task(TaskId(call.path["taskId"]))
     return {
         "task": {
@@ -196,14 +196,14 @@ def get_task(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/tasks/{taskId}/context_directory", about="the submitted files")
 def get_task_context(master: Master, call: RestCall) -> JSON:
-    """v1GetTaskContextDirectoryResponse."""
+    """Return v1GetTaskContextDirectoryResponse."""
     definition = master.experiments.definition_of_task(TaskId(call.path["taskId"]))
     return {"b64Tgz": base64.b64encode(definition).decode()}
 
 
 @route("GET", "/api/v1/master/config", about="the master's configuration")
 def get_master_config(master: Master, call: RestCall) -> JSON:
-    """v1GetMasterConfigResponse."""
+    """Return v1GetMasterConfigResponse."""
     return {"config": master.cluster.configuration()}
 
 

@@ -41,7 +41,7 @@ def listed(name: str, page: Paged[T], encode: Callable[[T], object]) -> JSON:
 
 
 def user(record: User) -> JSON:
-    """v1User."""
+    """Return v1User."""
     return {
         "id": record.id,
         "username": record.username,
@@ -56,7 +56,7 @@ def user(record: User) -> JSON:
 
 
 def workspace(view: WorkspaceView) -> JSON:
-    """v1Workspace."""
+    """Return v1Workspace."""
     record = view.workspace
     return {
         "id": record.id,
@@ -79,7 +79,7 @@ def workspace(view: WorkspaceView) -> JSON:
 
 
 def project(view: ProjectView) -> JSON:
-    """v1Project."""
+    """Return v1Project."""
     record = view.project
     return {
         "id": record.id,
@@ -103,7 +103,7 @@ def project(view: ProjectView) -> JSON:
 
 
 def experiment(view: ExperimentView) -> JSON:
-    """v1Experiment; a failed experiment without a description of its own says there why it failed."""
+    """Return v1Experiment; a failed experiment without a description of its own says there why it failed."""
     record = view.experiment
     searcher = record.config["searcher"]
     return {
@@ -171,7 +171,7 @@ def masked(config: Mapping[str, Any]) -> JSON:
 
 
 def trial(detail: TrialDetail) -> JSON:
-    """trialv1Trial."""
+    """Return trialv1Trial."""
     view, record = detail.view, detail.view.trial
     best = detail.best
     return {
@@ -210,7 +210,7 @@ def summary_metrics(summary: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> J
 
 
 def metrics_workload(record: Metrics, with_batches: bool = False) -> JSON:
-    """v1MetricsWorkload."""
+    """Return v1MetricsWorkload."""
     batches = json.loads(record.batches) if with_batches and record.batches else []
     return {
         "endTime": record.end_time,
@@ -221,7 +221,7 @@ def metrics_workload(record: Metrics, with_batches: bool = False) -> JSON:
 
 
 def checkpoint_workload(record: Checkpoint) -> JSON:
-    """v1CheckpointWorkload."""
+    """Return v1CheckpointWorkload."""
     return {
         "uuid": record.uuid,
         "endTime": record.report_time,
@@ -233,13 +233,13 @@ def checkpoint_workload(record: Checkpoint) -> JSON:
 
 
 def workload(row: Workload, with_batches: bool) -> JSON:
-    """v1WorkloadContainer: exactly one of its three."""
+    """Return v1WorkloadContainer: exactly one of its three."""
     encoded = checkpoint_workload(row) if isinstance(row, Checkpoint) else metrics_workload(row, with_batches)
     return {**dict.fromkeys(WorkloadKind), kind_of(row): encoded}
 
 
 def metrics_report(record: Metrics) -> JSON:
-    """v1MetricsReport."""
+    """Return v1MetricsReport."""
     key = "validation_metrics" if record.metric_group == MetricGroup.VALIDATION else "avg_metrics"
     return {
         "id": record.id,
@@ -259,7 +259,7 @@ def resources(record: Checkpoint) -> dict[str, str]:
 
 
 def checkpoint(view: CheckpointView) -> JSON:
-    """v1Checkpoint with the training it comes from."""
+    """Return v1Checkpoint with the training it comes from."""
     record = view.checkpoint
     return {
         "uuid": record.uuid,
@@ -283,7 +283,7 @@ def checkpoint(view: CheckpointView) -> JSON:
 
 
 def model(view: ModelView) -> JSON:
-    """v1Model."""
+    """Return v1Model."""
     record = view.model
     return {
         **_registered(record),
@@ -296,7 +296,7 @@ def model(view: ModelView) -> JSON:
 
 
 def model_version(detail: VersionDetail) -> JSON:
-    """v1ModelVersion."""
+    """Return v1ModelVersion."""
     record = detail.view.version
     return {
         **_registered(record),
@@ -322,14 +322,14 @@ def _registered(record: Model | ModelVersion) -> JSON:
 
 
 def trial_log(line: LogLine, agent_id: str) -> JSON:
-    """v1TrialLogsResponse."""
+    """Return v1TrialLogsResponse."""
     encoded = task_log(line, agent_id)
     del encoded["taskId"], encoded["allocationId"]
     return {**encoded, "trialId": line.trial_id or 0}
 
 
 def task_log(line: LogLine, agent_id: str) -> JSON:
-    """v1TaskLogsResponse."""
+    """Return v1TaskLogsResponse."""
     return {
         "id": str(line.id),
         "timestamp": line.timestamp,
@@ -347,7 +347,7 @@ def task_log(line: LogLine, agent_id: str) -> JSON:
 
 
 def allocation(record: Allocation) -> JSON:
-    """v1Allocation."""
+    """Return v1Allocation."""
     return {
         "allocationId": record.id,
         "taskId": record.task_id,

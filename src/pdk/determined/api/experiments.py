@@ -33,7 +33,7 @@ JOB_STATES = {
     max_body=MAX_CONTEXT_BODY,
 )
 def create_experiment(master: Master, call: RestCall) -> JSON:
-    """v1CreateExperimentResponse; validated only, it answers an experiment with id 0."""
+    """Return v1CreateExperimentResponse; validated only, it answers an experiment with id 0."""
     fields = call.fields
     if fields.flag("unmanaged"):
         raise CallNotServed("unmanaged experiments are not available on this master")
@@ -66,7 +66,7 @@ def create_experiment(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/experiments", about="list, filter, sort, page")
 def get_experiments(master: Master, call: RestCall) -> JSON:
-    """v1GetExperimentsResponse."""
+    """Return v1GetExperimentsResponse."""
     wanted = ExperimentFilter(
         archived=call.flag("archived"),
         users=call.texts("users"),
@@ -85,7 +85,7 @@ def get_experiments(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/experiments/{experimentId}", about="one experiment")
 def get_experiment(master: Master, call: RestCall) -> JSON:
-    """v1GetExperimentResponse."""
+    """Return v1GetExperimentResponse."""
     view = master.experiments.get(call.id("experimentId", ExperimentId))
     encoded = encode.experiment(view)
     state = JOB_STATES.get(view.shown_state)
@@ -95,7 +95,7 @@ def get_experiment(master: Master, call: RestCall) -> JSON:
 
 @route("PATCH", "/api/v1/experiments/{experimentId}", about="name, description, notes, labels, resources, gc policy")
 def patch_experiment(master: Master, call: RestCall) -> JSON:
-    """v1PatchExperimentResponse; the command line sends the whole object, nulls mean nothing."""
+    """Return v1PatchExperimentResponse; the command line sends the whole object, nulls mean nothing."""
     fields = call.fields
     resources, storage = fields.fields("resources"), fields.fields("checkpointStorage")
     patch = ExperimentPatch(
@@ -168,13 +168,13 @@ def move_experiment(master: Master, call: RestCall) -> None:
 
 @route("PUT", "/api/v1/experiments/{experimentId}/labels/{label}", about="add a label")
 def put_label(master: Master, call: RestCall) -> JSON:
-    """v1PutExperimentLabelResponse."""
+    """Return v1PutExperimentLabelResponse."""
     return {"labels": master.experiments.label(call.id("experimentId", ExperimentId), call.path["label"], present=True)}
 
 
 @route("DELETE", "/api/v1/experiments/{experimentId}/labels/{label}", about="remove a label")
 def delete_label(master: Master, call: RestCall) -> JSON:
-    """v1DeleteExperimentLabelResponse."""
+    """Return v1DeleteExperimentLabelResponse."""
     return {
         "labels": master.experiments.label(call.id("experimentId", ExperimentId), call.path["label"], present=False)
     }
@@ -182,7 +182,7 @@ def delete_label(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/experiments/{experimentId}/trials", about="its trials")
 def get_trials(master: Master, call: RestCall) -> JSON:
-    """v1GetExperimentTrialsResponse."""
+    """Return v1GetExperimentTrialsResponse."""
     page = master.trials.of_experiment(
         call.id("experimentId", ExperimentId),
         call.enums("states", "STATE_"),
@@ -195,7 +195,7 @@ def get_trials(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/experiments/{experimentId}/checkpoints", about="its checkpoints, best first")
 def get_checkpoints(master: Master, call: RestCall) -> JSON:
-    """v1GetExperimentCheckpointsResponse; best first unless an order is asked for."""
+    """Return v1GetExperimentCheckpointsResponse; best first unless an order is asked for."""
     page = master.checkpoints.of_experiment(
         call.id("experimentId", ExperimentId), call.enums("states", "STATE_"), checkpoint_order(call), call.page()
     )
@@ -209,7 +209,7 @@ def checkpoint_order(call: RestCall) -> CheckpointOrder:
 
 @route("GET", "/api/v1/experiments/{experimentId}/model_def", about="the submitted files")
 def get_model_def(master: Master, call: RestCall) -> JSON:
-    """v1GetModelDefResponse."""
+    """Return v1GetModelDefResponse."""
     definition = master.experiments.model_definition(call.id("experimentId", ExperimentId))
     return {"b64Tgz": base64.b64encode(definition).decode()}
 
@@ -220,7 +220,7 @@ def get_model_def(master: Master, call: RestCall) -> JSON:
     about="the best metric so far (404: none)",
 )
 def get_best_metric(master: Master, call: RestCall) -> JSON:
-    """v1GetBestSearcherValidationMetricResponse; 404 while there is none, the harness relies on that."""
+    """Return v1GetBestSearcherValidationMetricResponse; 404 while there is none, the harness relies on that."""
     return {"metric": master.experiments.best_metric(call.id("experimentId", ExperimentId))}
 
 

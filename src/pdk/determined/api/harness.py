@@ -15,14 +15,14 @@ ONE_SLOT = "accepted and without effect: every trial has one slot on one machine
 
 @route("POST", "/api/v1/runs/start", about="the harness begins to report")
 def start_run(master: Master, call: RestCall) -> JSON:
-    """v1RunPrepareForReportingResponse; storage ids are a matter of clusters."""
+    """Return v1RunPrepareForReportingResponse; storage ids are a matter of clusters."""
     master.reports.start_run(call.caller, call.fields.id("runId", TrialId) or TrialId(0))
     return {"storageId": None}
 
 
 @route("POST", "/api/v1/trials/{trialId}/metrics", about="report metrics of a group")
 def report_metrics(master: Master, call: RestCall) -> None:
-    """v1ReportTrialMetricsResponse."""
+    """Return v1ReportTrialMetricsResponse."""
     fields = call.fields
     _report(master, call, fields.text("group") or "", fields.fields("metrics"))
 
@@ -110,7 +110,7 @@ def file_sizes(resources: JSON) -> dict[str, int]:
     "GET", "/api/v1/allocations/{allocationId}/signals/preemption", about="wait for the wish to stop", kind=Kind.POLL
 )
 async def preemption(engines: Engines, call: RestCall) -> JSON:
-    """v1AllocationPreemptionSignalResponse: held until the trial shall stop, or for timeoutSeconds."""
+    """Return v1AllocationPreemptionSignalResponse: held until the trial shall stop, or for timeoutSeconds."""
     reports, caller, allocation_id = engines.master.reports, call.caller, AllocationId(call.path["allocationId"])
     timeout = min(MAX_POLL_SECONDS, max(0, call.number("timeoutSeconds")))
     signal = await engines.until(engines.tasks, lambda: reports.must_preempt(caller, allocation_id), timeout)
@@ -138,6 +138,6 @@ def of_allocation(master: Master, call: RestCall) -> None:
     "GET", "/api/v1/allocations/{allocationId}/resources/{resourcesId}/rendezvous", about="addresses of the machines"
 )
 def rendezvous(master: Master, call: RestCall) -> JSON:
-    """v1AllocationRendezvousInfoResponse: the one machine, one slot."""
+    """Return v1AllocationRendezvousInfoResponse: the one machine, one slot."""
     master.reports.allocation(call.caller, AllocationId(call.path["allocationId"]))
     return {"rendezvousInfo": {"addresses": ["127.0.0.1"], "rank": 0, "slots": [1]}}

@@ -26,7 +26,7 @@ def info(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/master", about="version, ids, features", public=True)
 def get_master(master: Master, call: RestCall) -> JSON:
-    """v1GetMasterResponse."""
+    """Return v1GetMasterResponse."""
     names = master.cluster.names
     return {
         "version": VERSION,
@@ -50,13 +50,13 @@ def get_master(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/master/telemetry", about="always off", public=True)
 def get_telemetry(master: Master, call: RestCall) -> JSON:
-    """v1GetTelemetryResponse: nothing is ever sent anywhere."""
+    """Return v1GetTelemetryResponse: nothing is ever sent anywhere."""
     return {"enabled": False, "segmentKey": ""}
 
 
 @route("POST", "/api/v1/auth/login", about="log in with name and password", public=True)
 def login(master: Master, call: RestCall) -> JSON:
-    """v1LoginResponse."""
+    """Return v1LoginResponse."""
     fields = call.fields
     token, user = master.users.log_in(
         fields.required("username"), fields.text("password") or "", fields.flag("isHashed") or False
@@ -73,32 +73,32 @@ def logout(master: Master, call: RestCall) -> None:
 @route("GET", "/api/v1/auth/user", about="the caller")
 @route("GET", "/api/v1/me", about="the caller")
 def get_me(master: Master, call: RestCall) -> JSON:
-    """v1GetMeResponse; clients check a cached token with it."""
+    """Return v1GetMeResponse; clients check a cached token with it."""
     return {"user": encode.user(call.caller.user)}
 
 
 @route("GET", "/api/v1/users", about="list users")
 def get_users(master: Master, call: RestCall) -> JSON:
-    """v1GetUsersResponse."""
+    """Return v1GetUsersResponse."""
     users = matching(master.users.list_users(), call.flag("active"), call.text("name"))
     return encode.listed("users", paged(users, call.page()), encode.user)
 
 
 @route("GET", "/api/v1/users/{userId}", about="one user")
 def get_user(master: Master, call: RestCall) -> JSON:
-    """v1GetUserResponse."""
+    """Return v1GetUserResponse."""
     return {"user": encode.user(master.users.get(call.id("userId", UserId)))}
 
 
 @route("GET", "/api/v1/users/{username}/by-username", about="one user by name")
 def get_user_by_username(master: Master, call: RestCall) -> JSON:
-    """v1GetUserByUsernameResponse."""
+    """Return v1GetUserByUsernameResponse."""
     return {"user": encode.user(master.users.get_named(call.path["username"]))}
 
 
 @route("POST", "/api/v1/users", about="create a user", partial="no agent user groups")
 def post_user(master: Master, call: RestCall) -> JSON:
-    """v1PostUserResponse; only for admins."""
+    """Return v1PostUserResponse; only for admins."""
     fields = call.fields
     user = fields.fields("user")
     created = master.users.create(
@@ -113,7 +113,7 @@ def post_user(master: Master, call: RestCall) -> JSON:
 
 @route("PATCH", "/api/v1/users/{userId}", about="change a user", partial="no agent user groups")
 def patch_user(master: Master, call: RestCall) -> JSON:
-    """v1PatchUserResponse."""
+    """Return v1PatchUserResponse."""
     fields = call.fields
     password = fields.text("password")
     if password is not None and not fields.flag("isHashed"):
@@ -130,7 +130,7 @@ def patch_user(master: Master, call: RestCall) -> JSON:
 
 @route("POST", "/api/v1/users/{userId}/password", about="set a password")
 def set_password(master: Master, call: RestCall) -> JSON:
-    """v1SetUserPasswordResponse; the body is the hashed password itself, a JSON string."""
+    """Return v1SetUserPasswordResponse; the body is the hashed password itself, a JSON string."""
     if not isinstance(call.body, str):
         raise InvalidRequest("the request body must be the password as a JSON string")
     patch = UserPatch(password=call.body)

@@ -27,7 +27,7 @@ LEVELS = set(LogLevel)
     "GET", "/api/v1/trials/{trialId}/logs", about="its log, also followed", kind=Kind.STREAM, partial="no regex search"
 )
 async def trial_logs(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
-    """v1TrialLogsResponse, one per line."""
+    """Return v1TrialLogsResponse, one per line."""
     trial_id = call.id("trialId", TrialId)
     await engines.run(engines.master.trials.get, trial_id)
     async for line in _lines(engines, call, _filter(call, trial_id=trial_id)):
@@ -36,7 +36,7 @@ async def trial_logs(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
 
 @route("GET", "/api/v1/tasks/{taskId}/logs", about="its log, also followed", kind=Kind.STREAM)
 async def task_logs(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
-    """v1TaskLogsResponse, one per line."""
+    """Return v1TaskLogsResponse, one per line."""
     task_id = TaskId(call.path["taskId"])
     await engines.run(engines.master.cluster.task, task_id)
     async for line in _lines(engines, call, _filter(call, task_id=task_id)):
@@ -45,14 +45,14 @@ async def task_logs(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
 
 @route("GET", "/api/v1/trials/{trialId}/logs/fields", about="values to filter the log by", kind=Kind.STREAM)
 async def trial_log_fields(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
-    """v1TrialLogsFieldsResponse: the distinct values of a log's columns."""
+    """Return v1TrialLogsFieldsResponse: the distinct values of a log's columns."""
     fields = await _fields(engines, TaskLogFilter(trial_id=call.id("trialId", TrialId)))
     yield {name: values for name, values in fields.items() if name != "allocationIds"}
 
 
 @route("GET", "/api/v1/tasks/{taskId}/logs/fields", about="values to filter by", kind=Kind.STREAM)
 async def task_log_fields(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
-    """v1TaskLogsFieldsResponse: the distinct values of a log's columns."""
+    """Return v1TaskLogsFieldsResponse: the distinct values of a log's columns."""
     yield await _fields(engines, TaskLogFilter(task_id=TaskId(call.path["taskId"])))
 
 
@@ -100,7 +100,7 @@ async def _ascending(engines: Engines, wanted: TaskLogFilter, limit: int, follow
 
 @route("GET", "/api/v1/master/logs", about="the master's own log, also followed", kind=Kind.STREAM)
 async def master_logs(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
-    """v1MasterLogsResponse: the latest records, followed if asked for; a negative offset counts from the end."""
+    """Return v1MasterLogsResponse: the latest records, followed if asked for; a negative offset counts from the end."""
     entries = engines.master.own_log.read(0)
     start, end = PageRequest(min(call.number("offset"), len(entries)), call.number("limit")).window(len(entries))
     entries, last = entries[start:end], 0

@@ -13,7 +13,7 @@ from pdk.web.routing import route
 
 @route("GET", "/api/v1/models", about="list, filter, sort, page")
 def get_models(master: Master, call: RestCall) -> JSON:
-    """v1GetModelsResponse; `name` is a part of the name."""
+    """Return v1GetModelsResponse; `name` is a part of the name."""
     wanted = ModelFilter(
         name=call.text("name"),
         description=call.text("description"),
@@ -32,25 +32,25 @@ def get_models(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/model/labels", about="labels by popularity")
 def get_labels(master: Master, call: RestCall) -> JSON:
-    """v1GetModelLabelsResponse."""
+    """Return v1GetModelLabelsResponse."""
     return {"labels": master.models.labels()}
 
 
 @route("POST", "/api/v1/models", about="create a model")
 def post_model(master: Master, call: RestCall) -> JSON:
-    """v1PostModelResponse."""
+    """Return v1PostModelResponse."""
     return {"model": encode.model(master.models.create(call.caller, _model_fields(call.fields)))}
 
 
 @route("GET", "/api/v1/models/{modelName}", about="one model by name or id")
 def get_model(master: Master, call: RestCall) -> JSON:
-    """v1GetModelResponse; digits only are an id."""
+    """Return v1GetModelResponse; digits only are an id."""
     return {"model": encode.model(master.models.get(call.path["modelName"]))}
 
 
 @route("PATCH", "/api/v1/models/{modelName}", about="change a model")
 def patch_model(master: Master, call: RestCall) -> JSON:
-    """v1PatchModelResponse."""
+    """Return v1PatchModelResponse."""
     return {"model": encode.model(master.models.patch(call.path["modelName"], _model_fields(call.fields)))}
 
 
@@ -81,14 +81,14 @@ def delete_model(master: Master, call: RestCall) -> None:
 
 @route("GET", "/api/v1/models/{modelName}/versions", about="its versions")
 def get_versions(master: Master, call: RestCall) -> JSON:
-    """v1GetModelVersionsResponse."""
+    """Return v1GetModelVersionsResponse."""
     model, page = master.models.list_versions(call.path["modelName"], bool(call.descending()), call.page())
     return {"model": encode.model(model), **encode.listed("modelVersions", page, encode.model_version)}
 
 
 @route("POST", "/api/v1/models/{modelName}/versions", about="register a checkpoint as the next version")
 def post_version(master: Master, call: RestCall) -> JSON:
-    """v1PostModelVersionResponse."""
+    """Return v1PostModelVersionResponse."""
     uuid = CheckpointUuid(call.fields.required("checkpointUuid"))
     detail = master.models.register(call.caller, call.path["modelName"], uuid, _version_fields(call.fields))
     return {"modelVersion": encode.model_version(detail)}
@@ -96,14 +96,14 @@ def post_version(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="one version")
 def get_version(master: Master, call: RestCall) -> JSON:
-    """v1GetModelVersionResponse."""
+    """Return v1GetModelVersionResponse."""
     detail = master.models.get_version(call.path["modelName"], call.id("modelVersionNum", int))
     return {"modelVersion": encode.model_version(detail)}
 
 
 @route("PATCH", "/api/v1/models/{modelName}/versions/{modelVersionNum}", about="change a version")
 def patch_version(master: Master, call: RestCall) -> JSON:
-    """v1PatchModelVersionResponse."""
+    """Return v1PatchModelVersionResponse."""
     number = call.id("modelVersionNum", int)
     detail = master.models.patch_version(call.path["modelName"], number, _version_fields(call.fields))
     return {"modelVersion": encode.model_version(detail)}

@@ -22,7 +22,7 @@ WORKLOAD_FILTERS = {
 
 @route("GET", "/api/v1/trials/{trialId}", about="one trial")
 def get_trial(master: Master, call: RestCall) -> JSON:
-    """v1GetTrialResponse."""
+    """Return v1GetTrialResponse."""
     return {"trial": encode.trial(master.trials.get(call.id("trialId", TrialId)))}
 
 
@@ -34,7 +34,7 @@ def kill_trial(master: Master, call: RestCall) -> None:
 
 @route("GET", "/api/v1/trials/{trialId}/workloads", about="its history", partial="training, validation, checkpoints")
 def get_workloads(master: Master, call: RestCall) -> JSON:
-    """v1GetTrialWorkloadsResponse."""
+    """Return v1GetTrialWorkloadsResponse."""
     wanted = call.enum("filter", "FILTER_OPTION_")
     if wanted not in WORKLOAD_FILTERS:
         raise InvalidRequest(f"unknown filter {wanted}")
@@ -47,7 +47,7 @@ def get_workloads(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/trials/{trialId}/checkpoints", about="its checkpoints")
 def get_checkpoints(master: Master, call: RestCall) -> JSON:
-    """v1GetTrialCheckpointsResponse."""
+    """Return v1GetTrialCheckpointsResponse."""
     page = master.checkpoints.of_trial(
         call.id("trialId", TrialId), call.enums("states", "STATE_"), checkpoint_order(call), call.page()
     )
@@ -56,21 +56,21 @@ def get_checkpoints(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/trials/metrics/trial_metrics", about="metrics of trials", kind=Kind.STREAM)
 async def stream_metrics(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
-    """v1GetMetricsResponse: the reports of several trials, of one group or of all."""
+    """Return v1GetMetricsResponse: the reports of several trials, of one group or of all."""
     async for answer in _metrics(engines, call, call.texts("group")):
         yield answer
 
 
 @route("GET", "/api/v1/trials/metrics/training_metrics", about="training metrics of trials", kind=Kind.STREAM)
 async def stream_training_metrics(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
-    """v1GetTrainingMetricsResponse."""
+    """Return v1GetTrainingMetricsResponse."""
     async for answer in _metrics(engines, call, [MetricGroup.TRAINING]):
         yield answer
 
 
 @route("GET", "/api/v1/trials/metrics/validation_metrics", about="validation metrics of trials", kind=Kind.STREAM)
 async def stream_validation_metrics(engines: Engines, call: RestCall) -> AsyncIterator[JSON]:
-    """v1GetValidationMetricsResponse."""
+    """Return v1GetValidationMetricsResponse."""
     async for answer in _metrics(engines, call, [MetricGroup.VALIDATION]):
         yield answer
 

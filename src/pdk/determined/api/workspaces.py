@@ -30,7 +30,7 @@ PROJECT_SORT: dict[str, Callable[[ProjectView], Any]] = {
 
 @route("GET", "/api/v1/workspaces", about="list, filter, sort, page")
 def get_workspaces(master: Master, call: RestCall) -> JSON:
-    """v1GetWorkspacesResponse."""
+    """Return v1GetWorkspacesResponse."""
     views = named(master.workspaces.list_workspaces(), call.text("name"), call.text("nameCaseSensitive"))
     archived, users = call.flag("archived"), call.texts("users")
     views = [v for v in views if archived is None or v.workspace.archived == archived]
@@ -41,13 +41,13 @@ def get_workspaces(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/workspaces/{id}", about="one workspace")
 def get_workspace(master: Master, call: RestCall) -> JSON:
-    """v1GetWorkspaceResponse."""
+    """Return v1GetWorkspaceResponse."""
     return {"workspace": encode.workspace(master.workspaces.get_workspace(call.id("id", WorkspaceId)))}
 
 
 @route("POST", "/api/v1/workspaces", about="create a workspace", partial="name only")
 def post_workspace(master: Master, call: RestCall) -> JSON:
-    """v1PostWorkspaceResponse; namespaceBindings must be an object, the command line iterates it."""
+    """Return v1PostWorkspaceResponse; namespaceBindings must be an object, the command line iterates it."""
     fields = call.fields
     for name in ("checkpointStorageConfig", "clusterNamespaceMeta", "clusterQuotaPairs"):
         if fields.get(name):
@@ -58,7 +58,7 @@ def post_workspace(master: Master, call: RestCall) -> JSON:
 
 @route("PATCH", "/api/v1/workspaces/{id}", about="rename a workspace", partial="name only")
 def patch_workspace(master: Master, call: RestCall) -> JSON:
-    """v1PatchWorkspaceResponse."""
+    """Return v1PatchWorkspaceResponse."""
     view = master.workspaces.rename_workspace(call.id("id", WorkspaceId), call.fields.required("name"))
     return {"workspace": encode.workspace(view), "namespaceBindings": {}}
 
@@ -77,14 +77,14 @@ def unarchive_workspace(master: Master, call: RestCall) -> None:
 
 @route("DELETE", "/api/v1/workspaces/{id}", about="delete a workspace", partial="only an empty one")
 def delete_workspace(master: Master, call: RestCall) -> JSON:
-    """v1DeleteWorkspaceResponse; only when it holds no experiments and models."""
+    """Return v1DeleteWorkspaceResponse; only when it holds no experiments and models."""
     master.workspaces.delete_workspace(call.id("id", WorkspaceId))
     return {"completed": True}
 
 
 @route("GET", "/api/v1/workspaces/{id}/projects", about="its projects")
 def get_workspace_projects(master: Master, call: RestCall) -> JSON:
-    """v1GetWorkspaceProjectsResponse; workspace 0 means all of them."""
+    """Return v1GetWorkspaceProjectsResponse; workspace 0 means all of them."""
     every = [view.workspace.id for view in master.workspaces.list_workspaces()]
     ids = [call.id("id", WorkspaceId)] if call.id("id", WorkspaceId) else every
     views = [view for workspace_id in ids for view in master.workspaces.list_projects(workspace_id)]
@@ -97,7 +97,7 @@ def get_workspace_projects(master: Master, call: RestCall) -> JSON:
 
 @route("POST", "/api/v1/workspaces/{workspaceId}/projects", about="create a project")
 def post_project(master: Master, call: RestCall) -> JSON:
-    """v1PostProjectResponse."""
+    """Return v1PostProjectResponse."""
     fields = call.fields
     view = master.workspaces.create_project(
         call.caller,
@@ -111,13 +111,13 @@ def post_project(master: Master, call: RestCall) -> JSON:
 
 @route("GET", "/api/v1/projects/{id}", about="one project")
 def get_project(master: Master, call: RestCall) -> JSON:
-    """v1GetProjectResponse."""
+    """Return v1GetProjectResponse."""
     return {"project": encode.project(master.workspaces.get_project(call.id("id", ProjectId)))}
 
 
 @route("PATCH", "/api/v1/projects/{id}", about="change a project")
 def patch_project(master: Master, call: RestCall) -> JSON:
-    """v1PatchProjectResponse."""
+    """Return v1PatchProjectResponse."""
     fields = call.fields
     patch = ProjectPatch(fields.text("name"), fields.text("description"), fields.text("key"))
     return {"project": encode.project(master.workspaces.patch_project(call.id("id", ProjectId), patch))}
@@ -125,7 +125,7 @@ def patch_project(master: Master, call: RestCall) -> JSON:
 
 @route("PUT", "/api/v1/projects/{projectId}/notes", about="replace the notes")
 def put_project_notes(master: Master, call: RestCall) -> JSON:
-    """v1PutProjectNotesResponse."""
+    """Return v1PutProjectNotesResponse."""
     notes = [
         {"name": note.text("name") or "", "contents": note.text("contents") or ""}
         for note in call.fields.objects("notes")
@@ -147,7 +147,7 @@ def unarchive_project(master: Master, call: RestCall) -> None:
 
 @route("DELETE", "/api/v1/projects/{id}", about="delete a project", partial="only an empty one")
 def delete_project(master: Master, call: RestCall) -> JSON:
-    """v1DeleteProjectResponse; only when it holds no experiments."""
+    """Return v1DeleteProjectResponse; only when it holds no experiments."""
     master.workspaces.delete_project(call.id("id", ProjectId))
     return {"completed": True}
 
