@@ -13,9 +13,11 @@ CODE_FOLDERS = ("src", "containers", "experiment", "sample-data", "scripts", "be
 
 
 def python_files(*folders):
-    return sorted(
+    found = sorted(
         p for folder in folders for p in (ROOT / folder).rglob("*.py") if not {"__pycache__", "build"} & set(p.parts)
     )
+    assert found, folders  # a rule over no file would hold
+    return found
 
 
 CODE = python_files(*CODE_FOLDERS)

@@ -1,6 +1,8 @@
 """Waiting for what happens on another thread or in another process: never for a time, always for a condition."""
 
+import threading
 import time
+from concurrent.futures import Future
 
 
 def wait_until(condition, timeout=90.0, what="what was waited for", interval=0.02):
@@ -14,3 +16,17 @@ def wait_until(condition, timeout=90.0, what="what was waited for", interval=0.0
             raise AssertionError(f"not within {timeout} s: {what() if callable(what) else what}")
         time.sleep(interval)
     return value
+
+
+def within(timeout, function, *args, **named):
+    """Return (or raise) what `function` does on a thread of its own; raise TimeoutError when it takes longer."""
+    result = Future()
+
+    def call():
+        try:
+            result.set_result(function(*args, **named))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller gets it
+            result.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return result.result(timeout)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from targets import NAMESPACE
+from waiting import wait_until
 
 
 def columns(line):
@@ -209,8 +210,7 @@ def test_delete_waits_for_the_finalizer(kube, manifest):
 
     def finalize():
         key = "inferenceservices.serving.kserve.io"
-        while "deletionTimestamp" not in kube.store.get(key, NAMESPACE, "churn")["metadata"]:
-            time.sleep(0.02)
+        wait_until(lambda: "deletionTimestamp" in kube.store.get(key, NAMESPACE, "churn")["metadata"], 20)
         kube.store.edit(key, NAMESPACE, "churn", lambda obj: obj | {"metadata": obj["metadata"] | {"finalizers": []}})
 
     controller = threading.Thread(target=finalize, daemon=True)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import subprocess
-import time
 import uuid
 from pathlib import Path
 
@@ -163,10 +162,7 @@ def test_log_file_takes_both_streams(launcher, tmp_path):
 
 def test_the_folder_of_the_new_root_is_removed_by_the_child_itself(launcher, tmp_path):
     child = launcher.start(spec(tmp_path, "sleep 300", mounts=[Mount(tmp_path, "/pfs")]))
-    deadline = time.monotonic() + 5
-    while Path(child.scratch).exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not Path(child.scratch).exists()
+    wait_until(lambda: not Path(child.scratch).exists(), 5, "the folder to go")
     child.kill()
     assert child.wait(5) == -9
 

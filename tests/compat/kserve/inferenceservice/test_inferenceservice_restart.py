@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -73,15 +72,11 @@ def test_kill_while_serving_and_in_the_middle_of_a_rollout(server, tools, tmp_pa
 
     server.kill()
     assert tree.identify(row.process.pid) is not None
-    started = time.monotonic()
     server.start()
-    tools.wait_until(lambda: answers(tools, server), 60, "an answer after the restart")
-    seconds = time.monotonic() - started
+    # About a second on an idle machine; import of Python modules is most of it.
+    tools.wait_until(lambda: answers(tools, server), 20, "an answer after the restart")
     assert tree.identify(row.process.pid) is not None
     assert server.revisions.all()[0].process == row.process
-    (tmp_path / "restart-seconds").write_text(f"{seconds:.2f}")
-    # About a second on an idle machine; import of Python modules is most of it.
-    assert seconds < 20
 
     two = tools.build_model(tmp_path / "two", "2.0")
     tools.apply(server.store, tools.manifest(two.as_uri()))

@@ -35,7 +35,9 @@ def test_a_good_archive(tmp_path):
 def test_handlers_with_entry_point_and_built_in_ones(tmp_path):
     for handler in ("handler.py:entry", "image_classifier"):
         manifest = {"model": {**MANIFEST["model"], "handler": handler}}
-        check_archive(write(tmp_path, manifest=manifest), 1 << 20)
+        assert check_archive(write(tmp_path, {"probe.json": '{"instances": [1]}'}, manifest), 1 << 20) == Probe(
+            {"instances": [1]}
+        )
 
 
 @pytest.mark.parametrize("name", ["../evil.py", "/etc/cron.d/x", "a/../../x", "..\\evil"])

@@ -20,7 +20,7 @@ def test_may_i(api, attributes, allowed):
         "POST", f"{AUTHORIZATION}/selfsubjectaccessreviews", {"spec": {"resourceAttributes": attributes}}
     )
     assert (code, review["status"]["allowed"]) == (201, allowed)
-    assert allowed or review["status"]["reason"]
+    assert ("reason" in review["status"]) is not allowed
 
 
 def test_paths_rules_and_who_i_am(api):

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from waiting import wait_until
+from waiting import wait_until, within
 
 from pdk.base.errors import Unavailable
 from pdk.kubernetes.api import watch_hub
@@ -120,15 +120,21 @@ def test_old_tls_and_plain_http_are_refused(server, tls):
     [
         b"\0" * 1000 + b"\r\n\r\n",
         b"GET / SPDY/9\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"y" * 200_000 + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(20_000)) + b"\r\n",
         b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
         b"POST /api/v1/namespaces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
 def test_bytes_that_are_no_request(server, tls, data):
     answer = raw(server, tls, data)
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert still_answers(server, tls)
+
+
+@pytest.mark.parametrize("fields", [b"X: " + b"y" * 200_000, b"\r\n".join(b"X%d: y" % n for n in range(20_000))])
+def test_a_head_that_is_too_long(server, tls, fields):
+    answer = raw(server, tls, b"GET / HTTP/1.1\r\nHost: x\r\n" + fields + b"\r\n\r\n")
+    # Nothing when the reset (there was more to read) overtakes the answer.
+    assert answer[:13] in (b"", b"HTTP/1.1 400 ")
     assert still_answers(server, tls)
 
 
@@ -162,11 +168,9 @@ def test_a_watch_delivers_at_once(server, tls, store):
     connection = connect(server, tls)
     connection.request("GET", f"/api/v1/configmaps?watch=true&resourceVersion={store.revision()}", headers=HEADERS)
     stream = connection.getresponse()
-    started = time.monotonic()
     threading.Timer(0.1, store.create, ("configmaps", {"metadata": {"name": "c", "namespace": "models"}})).start()
-    event = json.loads(stream.readline())
+    event = json.loads(within(3, stream.readline))
     assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "c")
-    assert time.monotonic() - started < 3
     connection.close()
 
 
@@ -178,9 +182,7 @@ def test_stopping_ends_watches_and_idle_connections_quickly(store, logs, tls):
     idle.getresponse().read()
     watching.request("GET", "/api/v1/pods?watch=true", headers=HEADERS)
     stream = watching.getresponse()
-    started = time.monotonic()
-    server.stop()
-    assert time.monotonic() - started < 3
+    within(3, server.stop)
     assert stream.read() == b""
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("kube", "watch"))] == []
     idle.close()

@@ -17,6 +17,7 @@ def all_errors(category=base.PdkError):
 
 
 def test_every_error_has_a_reason_with_a_code():
+    assert errors.ObjectNotFound in all_errors()
     for error in all_errors():
         # What a predictor raises goes into an InferenceService's status, never into an answer of the API.
         if error.__module__ in ("pdk.base.errors", "pdk.kubernetes.errors") and error is not errors.ObjectError:
@@ -27,6 +28,7 @@ def test_every_error_has_a_reason_with_a_code():
 def test_the_code_of_a_reason_fits_the_category_of_its_errors():
     codes = {base.NotFound: {404}, base.AlreadyExists: {409}, base.Conflict: {409, 410}, base.Unavailable: {429, 503}}
     for category, expected in codes.items():
+        assert list(all_errors(category)), category
         for error in all_errors(category):
             if error.__module__ == "pdk.kubernetes.errors":
                 assert CODES[error.reason] in expected, error

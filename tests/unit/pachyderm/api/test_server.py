@@ -1,6 +1,5 @@
 import logging
 import threading
-import time
 from typing import get_args, get_type_hints
 
 import grpc
@@ -148,10 +147,8 @@ def test_a_handler_learns_that_its_client_went_away(serve, wire):
     stream = serve({(API, "SubscribeCommit"): wait}, changes)("SubscribeCommit")
     next(stream)
     assert waiting.wait(20)
-    began = time.monotonic()
     stream.cancel()
-    assert ended.wait(20)
-    assert time.monotonic() - began < 4, "it must be woken, not find out at the next look"
+    assert ended.wait(4), "it must be woken, not find out at the next look"
 
 
 def test_metadata_reaches_the_handler(serve, wire):

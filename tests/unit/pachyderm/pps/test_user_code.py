@@ -216,11 +216,10 @@ def test_children_of_user_code_end_with_it(bench):
     bench.run(["/bin/sh"], ["sleep 300 &", "setsid sleep 300 &"])
 
 
+@pytest.mark.timeout(60)
 def test_a_datum_timeout_kills_the_whole_tree(bench):
-    started = time.monotonic()
     with pytest.raises(UserCodeFailed, match=r"datum_timeout of 0.3s passed: begun"):
         bench.run(["/bin/sh"], ["echo begun", "sleep 300 & sleep 300"], datum_timeout="0.3s")
-    assert time.monotonic() - started < 5
 
 
 def test_the_end_of_the_jobs_time_is_told_apart(bench):
