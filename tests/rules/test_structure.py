@@ -125,3 +125,13 @@ def test_the_tree_names_no_machine():
         path = ROOT / name
         if path.is_file() and path.suffix not in {".lock", ".png"} and path != Path(__file__):
             assert not pattern.search(path.read_text(errors="replace")), name
+
+
+def test_http_servers_listen_in_one_way():
+    """`listening_socket` turns Nagle's delay off, which would cost each small answer 40 ms."""
+    hosts = ("determined/api/server", "kubernetes/api/server", "kserve/ingress/server", "pachyderm/api/s3")
+    for host in hosts:
+        assert "listening_socket(" in (ROOT / "src/pdk" / f"{host}.py").read_text(), host
+    binding = re.compile(r"socket\(.*SOCK_STREAM|ThreadingHTTPServer|\.bind\(\(")
+    others = [path for path in python_files("src") if binding.search(path.read_text())]
+    assert others == [ROOT / "src/pdk/web/listening.py"]
