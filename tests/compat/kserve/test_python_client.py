@@ -70,8 +70,18 @@ def test_the_life_of_an_inference_service(custom, manifest):
     assert '"reason":"NotFound"' in missing.body
 
 
-def test_only_one_of_two_writers_wins(custom, manifest):
+def test_only_one_of_eight_writers_wins(custom, manifest):
     custom.create_namespaced_custom_object(*KIND, manifest)
+    for _ in range(10):
+        outcomes = eight_writers_at_once(custom)
+        if 200 in outcomes:
+            break
+        # A controller wrote the status between their reads and their writes: then all of them are late.
+    assert sorted(outcomes) == [200] + [409] * 7
+
+
+def eight_writers_at_once(custom):
+    """Each reads the service, and when all have, replaces it; gives the statuses."""
     outcomes = []
     barrier = threading.Barrier(8)
 
@@ -90,7 +100,7 @@ def test_only_one_of_two_writers_wins(custom, manifest):
         writer.start()
     for writer in writers:
         writer.join(20)
-    assert sorted(outcomes) == [200] + [409] * 7
+    return outcomes
 
 
 def test_unknown_fields_are_pruned_with_a_warning(custom, manifest):
