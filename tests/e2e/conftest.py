@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -84,3 +85,11 @@ def _shorten(line):
     if key.strip() == "batches" and colon and value.split("#")[0].strip().isdigit():
         return f"{key}: {max(1, int(value.split('#')[0]) // 10)}"
     return line
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """The folder of the two generated CSVs."""
+    folder = tmp_path_factory.mktemp("data")
+    subprocess.run([sys.executable, ROOT / "sample-data" / "generate.py", "--out", folder], check=True)
+    return folder

@@ -20,13 +20,6 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT = 420
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    subprocess.run([sys.executable, ROOT / "sample-data" / "generate.py", "--out", folder], check=True)
-    return folder
-
-
 def finish(systems, commit_id):
     watcher = Watcher(systems, commit_id)
     lines = list(watcher.follow(TIMEOUT))
