@@ -26,7 +26,7 @@ import table as tables
 import torch
 from data import NoDataError, fetch
 from determined import pytorch
-from model import build_model
+from network import build_model
 
 logger = logging.getLogger("experiment.trial")
 

@@ -65,7 +65,7 @@ def pack(out: Path) -> Path:
     """Make the .mar with the deploy container's own archiver call."""
     from deployment import archive  # noqa: PLC0415 - on the path only since main
 
-    info = {"model": MODEL, "model_version": 1, "serving": {"threshold": 0.5, "max_rows": 10_000}}
+    info = {"model": MODEL, "model_version": 1, "serving": {"max_rows": 10_000, "max_response_bytes": 2**25}}
     archive.stage(out / "checkpoint", out / "staged", {"archive_info.json": info})
     return Path(archive.pack(out / "staged", MODEL, "1", out / "packed"))
 

@@ -9,7 +9,7 @@ import features
 import metrics
 import pandas as pd
 import torch
-from model import build_model
+from network import build_model
 
 
 def read(csv: Path) -> pd.DataFrame:
@@ -30,12 +30,7 @@ def train(frame: pd.DataFrame, config: dict[str, Any], checkpoint: Path) -> None
     is_held_out[torch.as_tensor(held_out.to_numpy())] = True
     model = build_model(spec.n_features, hparams)
     loop(model, (rows[~is_held_out], labels[~is_held_out]), (rows[is_held_out], labels[is_held_out]), config)
-    checkpoint.mkdir(parents=True)
-    checkpoints.write(checkpoint, spec, model, hparams)
-    code = checkpoint / "code"
-    code.mkdir()
-    for name in ("model.py", "features.py"):
-        (code / name).write_bytes((Path(features.__file__).parent / name).read_bytes())
+    checkpoints.write(checkpoint / "serving", spec, model, hparams)
 
 
 def loop(

@@ -26,9 +26,9 @@ class DataFrameHandler(BaseHandler):
         self.device = torch.device("cpu")
         self.spec = json.loads((folder / "feature_spec.json").read_text())
         config = json.loads((folder / "model_config.json").read_text())
-        module_spec = importlib.util.spec_from_file_location("peer_model", folder / "model.py")
+        module_spec = importlib.util.spec_from_file_location("peer_model", folder / "network.py")
         if module_spec is None or module_spec.loader is None:
-            raise ImportError(f"{folder} holds no model.py")
+            raise ImportError(f"{folder} holds no network.py")
         module = importlib.util.module_from_spec(module_spec)
         module_spec.loader.exec_module(module)
         self.model = module.build_model(config["n_features"], config["hparams"])

@@ -36,8 +36,9 @@ ROOT = HERE.parents[1]
 for folder in (ROOT / "containers" / "deploy", ROOT / "experiment"):
     sys.path.insert(0, str(folder))
 
+import checkpoints  # noqa: E402
 import features  # noqa: E402
-import model  # noqa: E402
+import network  # noqa: E402
 from deployment import archive  # noqa: E402
 from deployment.build import BuildOptions, run  # noqa: E402
 from deployment.torchserve_config import Serving  # noqa: E402
@@ -118,15 +119,8 @@ def write_trained(folder: Path) -> None:
     hparams = yaml.safe_load((ROOT / "experiment" / "const.yaml").read_text())["hyperparameters"]
     spec = features.fit({name: list(values.values()) for name, values in sample.items()}, contract)
     torch.manual_seed(0)
-    network = model.build_model(spec.n_features, hparams)
-    code = folder / "checkpoint" / "code"
-    code.mkdir(parents=True)
-    for name in ("model.py", "features.py"):
-        (code / name).write_text((ROOT / "experiment" / name).read_text())
-    (folder / "checkpoint" / "feature_spec.json").write_text(spec.to_json())
-    config = {"n_features": spec.n_features, "hparams": hparams}
-    (folder / "checkpoint" / "model_config.json").write_text(json.dumps(config))
-    torch.save(network.state_dict(), folder / "checkpoint" / "weights.pt")
+    model = network.build_model(spec.n_features, hparams)
+    checkpoints.write(folder / "checkpoint" / "serving", spec, model, hparams)
     info = {"name": SERVED, "version": 1, "version_name": "bench", "data_commit": "bench"}
     (folder / "model-info.yaml").write_text(yaml.safe_dump(info))
 
@@ -135,9 +129,8 @@ def replace_archive(target: Path, checkpoint: Path, folder: Path) -> None:
     """Put the peer's archive where the other one was."""
     staged = folder / "staged"
     staged.mkdir()
-    for name in ("feature_spec.json", "model_config.json", "weights.pt"):
-        (staged / name).write_bytes((checkpoint / name).read_bytes())
-    (staged / "model.py").write_text((checkpoint / "code" / "model.py").read_text())
+    for name in ("feature_spec.json", "model_config.json", "weights.pt", "network.py"):
+        (staged / name).write_bytes((checkpoint / "serving" / name).read_bytes())
     (staged / "handler.py").write_text((HERE / "peer_handler.py").read_text())
     archive.pack(staged, SERVED, "1", folder / "packed").replace(target)
 

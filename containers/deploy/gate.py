@@ -7,18 +7,23 @@ and without the `kserve` envelope, and demands the same finite predictions from 
 {"request": ..., "predictions": [...], "seconds": {...}}; any failure is a traceback and a non-zero exit.
 """
 
+import base64
 import json
 import logging
-import math
 import os
 import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import fastjsonschema
+import serving_folder
 import ts
+import v1_request
+from serving_folder import Signature
 from ts.context import RequestProcessor
 from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.model_loader import TsModelLoader
@@ -62,14 +67,32 @@ def ask(service: Service, request: dict[str, Any]) -> list[Any]:
     return predictions
 
 
-def demand_numbers(predictions: list[Any]) -> None:
-    """Refuse a prediction that is not [class, probability] with a probability between 0 and 1."""
-    rows = [prediction for prediction in predictions if isinstance(prediction, list)]
-    if not rows:
-        raise ValueError(f"the archive predicted nothing for its own example: {predictions}")
-    for row, (label, probability) in enumerate(rows):
-        if label not in (0, 1) or not math.isfinite(probability) or not 0 <= probability <= 1:
-            raise ValueError(f"row {row} of the example was predicted as {[label, probability]}")
+def compiled(signature: Signature, what: str) -> Callable[[Any], Any]:
+    """Make a validator of one of the signature's schemas. Raises ValueError if it is none."""
+    try:
+        check: Callable[[Any], Any] = fastjsonschema.compile(getattr(signature, what))
+    except (fastjsonschema.JsonSchemaDefinitionException, SyntaxError, TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f"signature.json: {what} is no JSON Schema: {error}") from error
+    return check
+
+
+def demand(what: str, check: Callable[[Any], Any], values: Sequence[Any]) -> None:
+    """Refuse the first value that does not fit its schema."""
+    for number, value in enumerate(values):
+        try:
+            check(value)
+        except fastjsonschema.JsonSchemaValueException as error:
+            reason, shown = error.message.replace("data", what, 1), json.dumps(value)[:200]
+            raise ValueError(
+                f"signature.json: {what} does not fit row {number} of the example: {reason}: {shown}"
+            ) from error
+
+
+def sendable(value: Any) -> Any:
+    """A row as a client sends it: bytes as text."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return {name: sendable(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def main(archive: str, served_name: str, report: str) -> None:
@@ -80,14 +103,20 @@ def main(archive: str, served_name: str, report: str) -> None:
         folder = Path(name)
         unpack(Path(archive), folder)
         sys.path.insert(0, name)
+        signature = serving_folder.read_signature(folder / "serving")
+        fits_input, fits_output = compiled(signature, "input"), compiled(signature, "output")
+        shape = signature.shape(sys.maxsize)
+        demand(
+            "input", fits_input, [sendable(row) for row in v1_request.parse_body(dict(signature.example), shape).rows]
+        )
         started = time.monotonic()
         service = load(folder, served_name, None)
         loaded = time.monotonic()
         request = service._entry_point.__self__.example_request()
         predictions = ask(service, request)
         answered = time.monotonic()
+        demand("output", fits_output, predictions[:-1])
         enveloped = ask(load(folder, served_name, "kserve"), request)
-    demand_numbers(predictions)
     if predictions != enveloped:
         raise ValueError(f"with and without envelope the archive disagrees: {enveloped} and {predictions}")
     seconds = {"load": round(loaded - started, 3), "answer": round(answered - loaded, 4)}

@@ -1,34 +1,37 @@
-"""The KServe V1 request, taken apart: body -> parts of rows with names, flags and row counts.
+"""The KServe V1 request, taken apart: the instances a model gets, their parameters, questions to the server.
 
-Called by `handler.py` inside a TorchServe worker, and packed beside it into the .mar. Knows the shapes a client may
-send, and nothing of encoding, models or TorchServe. Columns the model does not use (the label among them) are not
-looked at. Runs on the Python of the serving image (3.9 and newer), so it
-uses the standard library only.
+Called by `handler.py` inside a TorchServe worker and by `serving_folder.py`'s other users, and packed beside them into
+the .mar. Knows the shapes a client may send, and nothing of models or TorchServe. Runs on the Python of the serving
+image (3.9 and newer), so it uses the standard library only.
 
-Shapes of one element of `instances`, which may be mixed freely:
+Elements of `instances` may be mixed freely. For a model whose input is an object (by its signature):
 
     {"data": {"area": {"0": "OHIO AREA", "1": ...}, ...}}     columns of {row: value}   (pandas `to_dict()`)
     {"data": {"area": ["OHIO AREA", ...], ...}}               columns of [values]
     {"area": "OHIO AREA", ...}                                one row
-    {"parameters": {"model_info": true}}                      no row: asks which model answers
 
-`"parameters"` may stand beside `"data"`, inside a row, or beside `"instances"` (then they hold for the whole request;
-a server with the `kserve` service envelope passes only `instances` on, so clients that must work everywhere put them
-into the instance):
+For any other model each element is one instance, as it is. Where the signature says so, {"b64": text} becomes bytes.
 
-    probabilities: true     each prediction is [class, probability of class 1] instead of [class]
+`"parameters"` may stand beside `"data"`, inside a row object, or beside `"instances"` (then they hold for the whole
+request; a server with the `kserve` service envelope passes only `instances` on, so clients that must work everywhere
+put them into the instance). Those the model's signature names go to the model; two are the server's own:
+
     model_info: true        in an instance of its own: that prediction is an object naming the model version and its
                             data; beside `"instances"`: the answer has `"model_info"` beside `"predictions"`
+    signature: true         likewise the model's signature
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-PARAMETERS = ("probabilities", "model_info")
-# Names with a meaning of their own in a request; a model may not have a column called so.
+# Questions to the server, not to the model.
+QUESTIONS = ("model_info", "signature")
+# Names with a meaning of their own in a request; an object of a model's input may not have a property called so.
 RESERVED = ("data", "parameters", "body")
 
 
@@ -36,119 +39,235 @@ class BadRequest(ValueError):
     """The request cannot be answered as sent; the text says what is wrong and where."""
 
 
-class Flags(NamedTuple):
-    """What the client asked for beside the predicted classes."""
+class Shape(NamedTuple):
+    """What a model takes: by its signature, and the most rows it answers in one request.
 
-    probabilities: bool = False
-    model_info: bool = False
+    `objects`: an instance is an object. `names`: its properties, None where any may come. `bytes_at`: the properties
+    that hold bytes; with `objects` false, whether the instance itself does. `parameters`: schemas by name. `whole`: the
+    model gets the body itself.
+    """
 
-
-class Part(NamedTuple):
-    """A run of rows of one request, either by column or as row objects; `first_row` counts from 0 in the request."""
-
-    first_row: int
-    rows: int
-    columns: Mapping[str, Sequence[Any]] | None
-    row_objects: list[Mapping[str, Any]] | None
-    flags: Flags
-
-
-class ParsedRequest(NamedTuple):
-    """The parts of a request in the order of its instances, the rows they hold, and the flags given for all."""
-
-    parts: list[Part]
-    rows: int
-    flags: Flags
-
-
-class Limits(NamedTuple):
-    """What the model takes: the columns it uses, and the most rows it answers in one request."""
-
-    columns: Sequence[str]
+    objects: bool
+    names: Sequence[str] | None
+    bytes_at: Sequence[str]
+    is_bytes: bool
+    parameters: Mapping[str, Any]
+    whole: bool
     max_rows: int
 
 
-def parse_body(body: Any, limits: Limits) -> ParsedRequest:
-    """Take a whole V1 body apart: a dict, or JSON as text or bytes. Raises `BadRequest`."""
+class Question(NamedTuple):
+    """An instance that asks the server something: how many rows come before it, and what it asks."""
+
+    before: int
+    about: str
+
+
+class ColumnRows(Sequence[Any]):
+    """Rows that came by column: each is made as it is asked for, `columns` has them as they came."""
+
+    def __init__(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        self.columns = columns
+        self._count = len(next(iter(columns.values())))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        return {name: values[index] for name, values in self.columns.items()}
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every row, quicker than one by one."""
+        return [dict(zip(self.columns, values)) for values in zip(*self.columns.values())]  # noqa: B905 - Python 3.9
+
+
+class ParsedRequest(NamedTuple):
+    """The rows of a request in order, the parameters of each (None: no row has any), the questions among the rows, and
+    what is asked for the whole answer.
+    """
+
+    rows: Sequence[Any]
+    parameters: list[dict[str, Any]] | None
+    questions: list[Question]
+    asked: tuple[str, ...]
+
+
+class _Parts:
+    """The instances taken apart so far."""
+
+    def __init__(self, shape: Shape, shared: dict[str, Any]) -> None:
+        self.shape = shape
+        self.shared = shared
+        self.rows: Sequence[Any] = []
+        self.parameters: list[dict[str, Any]] = []
+        self.questions: list[Question] = []
+        self._any = bool(shared)
+
+    def add(self, rows: Sequence[Any], parameters: dict[str, Any]) -> None:
+        if isinstance(rows, ColumnRows) and not self.rows:
+            self.rows = rows  # the only instance, as a rule
+        elif isinstance(self.rows, list):
+            self.rows += _listed(rows)
+        else:
+            self.rows = [*_listed(self.rows), *_listed(rows)]
+        self.parameters += [parameters] * len(rows)
+        self._any = self._any or bool(parameters)
+        if len(self.rows) > self.shape.max_rows:
+            most = self.shape.max_rows
+            raise BadRequest(f"too many rows: this model answers at most {most} per request; send fewer")
+
+    def request(self, asked: tuple[str, ...]) -> ParsedRequest:
+        return ParsedRequest(self.rows, self.parameters if self._any else None, self.questions, asked)
+
+
+def parse_body(body: Any, shape: Shape) -> ParsedRequest:
+    """Take a whole V1 body apart: a dict, or JSON as text or bytes. Raises `BadRequest`.
+
+    Of a model that takes whole bodies, the body is the only row.
+    """
     if isinstance(body, (bytes, bytearray, str)):
-        body = _decode(body)
+        body = decode(body)
+    if shape.whole:
+        if not isinstance(body, dict):
+            raise BadRequest(f"the body must be a JSON object, not {_kind(body)}")
+        return ParsedRequest([body], None, [], ())
     if not isinstance(body, dict) or "instances" not in body:
         raise BadRequest('the body must be a JSON object with "instances": a list of rows, or of {"data": columns}')
-    return parse_instances(body["instances"], limits, _flags(body.get("parameters"), Flags(), "the body"))
+    given = _parameters(body.get("parameters"), shape, "the body")
+    asked = tuple(name for name in QUESTIONS if given.pop(name, False))
+    return parse_instances(body["instances"], shape, given, asked)
 
 
-def parse_instances(instances: Any, limits: Limits, shared: Flags = Flags()) -> ParsedRequest:  # noqa: B008 - immutable
+def parse_instances(
+    instances: Any, shape: Shape, shared: dict[str, Any] | None = None, asked: tuple[str, ...] = ()
+) -> ParsedRequest:
     """Take the list under `instances` apart. Raises `BadRequest` for anything that is not one of the known shapes."""
     if not isinstance(instances, list):
         raise BadRequest(f'"instances" must be a list, not {_kind(instances)}')
     if not instances:
         raise BadRequest('"instances" is empty: send at least one row')
-    parts: list[Part] = []
-    rows = 0
+    parts = _Parts(shape, shared or {})
     for index, instance in enumerate(instances):
-        part = _part(f"instances[{index}]", instance, rows, shared, limits.columns)
-        rows += part.rows
-        if rows > limits.max_rows:
-            raise BadRequest(f"too many rows: this model answers at most {limits.max_rows} per request; send fewer")
-        _append(parts, part)
-    return ParsedRequest(parts, rows, shared)
+        where = f"instances[{index}]"
+        if not _ask(where, instance, parts):
+            (_add_object if shape.objects else _add_value)(where, instance, parts)
+    return parts.request(asked)
 
 
-def _decode(body: bytes | bytearray | str) -> Any:
+def parse_form(fields: Mapping[str, Any], shape: Shape) -> ParsedRequest:
+    """Take multipart form data apart: bytes by the name of each part. Raises `BadRequest`.
+
+    Of a model whose input is bytes each part is an instance; of one that takes objects the parts are the properties of
+    one, text where the signature does not say bytes.
+    """
+    if not shape.objects:
+        if not shape.is_bytes:
+            raise BadRequest("this model takes no files: send JSON (Content-Type: application/json)")
+        parts = _Parts(shape, {})
+        parts.add([bytes(_encoded(value)) for value in fields.values()], {})
+        return parts.request(())
+    row = {name: bytes(_encoded(value)) if name in shape.bytes_at else _text(value) for name, value in fields.items()}
+    return ParsedRequest([row], None, [], ())
+
+
+def decode(body: bytes | bytearray | str) -> Any:
+    """Read JSON text, strictly: NaN, Infinity and numbers beyond a double are none. Raises `BadRequest`."""
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        raise BadRequest(f"the body is not JSON: {error}") from error
+        text = body if isinstance(body, str) else bytes(body).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8 text: {error}; JSON is sent as UTF-8") from None
+    if text.startswith("\ufeff"):
+        raise BadRequest("the body begins with a byte order mark: JSON is sent without one")
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:  # JSONDecodeError is a ValueError
+        raise BadRequest(f"the body is not JSON: {error}") from None
 
 
-def _append(parts: list[Part], part: Part) -> None:
-    """Add a part, joining single rows that follow each other so that they are encoded together."""
-    last = parts[-1] if parts else None
-    if last is None or last.row_objects is None or part.row_objects is None or last.flags != part.flags:
-        parts.append(part)
-        return
-    last.row_objects.extend(part.row_objects)
-    parts[-1] = last._replace(rows=last.rows + part.rows)
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
 
 
-def _part(where: str, instance: Any, first_row: int, shared: Flags, wanted: Sequence[str]) -> Part:
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {text[:40]} is out of range")
+    return value
+
+
+def _ask(where: str, instance: Any, parts: _Parts) -> bool:
+    """Whether an instance only asks the server something; then the question is added."""
+    if not isinstance(instance, dict) or not isinstance(instance.get("parameters"), dict):
+        return False
+    names = [name for name in QUESTIONS if name in instance["parameters"]]
+    if not names:
+        return False
+    given = _parameters(instance["parameters"], parts.shape, where)
+    about = [name for name in names if given[name]]
+    if not about:
+        return set(instance) == {"parameters"}
+    if set(instance) != {"parameters"}:
+        raise BadRequest(f"{where} has rows and asks for {about[0]}: put that into an instance of its own")
+    parts.questions += [Question(len(parts.rows), name) for name in about]
+    return True
+
+
+def _add_value(where: str, instance: Any, parts: _Parts) -> None:
+    parts.add([_bytes_of(instance, where) if parts.shape.is_bytes else instance], parts.shared)
+
+
+def _add_object(where: str, instance: Any, parts: _Parts) -> None:
+    shape = parts.shape
     if not isinstance(instance, dict):
         raise BadRequest(f"{where} must be an object with values by column name, not {_kind(instance)}")
-    flags = _flags(instance.get("parameters"), shared._replace(model_info=False), where)
-    if flags.model_info:
-        if set(instance) != {"parameters"}:
-            raise BadRequest(f"{where} has rows and asks for model_info: put that into an instance of its own")
-        return Part(first_row, 0, None, None, flags)
+    given = parts.shared
+    if "parameters" in instance:
+        own = _parameters(instance["parameters"], shape, where)
+        given = {**given, **{name: value for name, value in own.items() if name not in QUESTIONS}}
     if isinstance(instance.get("data"), dict):
-        columns = _columns(instance["data"], wanted, where)
-        rows = len(next(iter(columns.values())))
-        return Part(first_row, rows, columns, None, flags)
-    row = {name: value for name, value in instance.items() if name != "parameters"}
-    if not row:
-        raise BadRequest(
-            f"{where} is empty (a body sent as a form arrives like that: use Content-Type: application/json)"
-        )
-    return Part(first_row, 1, None, [row], flags)
+        columns = _columns(instance["data"], shape.names, where)
+        rows: Sequence[Any] = ColumnRows(columns)
+    else:
+        row = {name: value for name, value in instance.items() if name != "parameters"}
+        if not row:
+            raise BadRequest(
+                f"{where} is empty (a body sent as a form arrives like that: use Content-Type: application/json)"
+            )
+        rows = [row]
+    if shape.bytes_at:
+        rows = _listed(rows)
+    for name in shape.bytes_at:
+        for row in rows:
+            if name in row:
+                row[name] = _bytes_of(row[name], f"{where}, {name!r}")
+    parts.add(rows, given)
 
 
-def _flags(parameters: Any, shared: Flags, where: str) -> Flags:
+def _listed(rows: Sequence[Any]) -> Sequence[Any]:
+    return rows.all() if isinstance(rows, ColumnRows) else rows
+
+
+def _parameters(parameters: Any, shape: Shape, where: str) -> dict[str, Any]:
     if parameters is None:
-        return shared
+        return {}
     if not isinstance(parameters, dict):
         raise BadRequest(f'"parameters" of {where} must be an object, not {_kind(parameters)}')
     for name, value in parameters.items():
-        if name not in PARAMETERS:
-            raise BadRequest(f"unknown parameter {name!r} in {where}: known are {', '.join(PARAMETERS)}")
-        if not isinstance(value, bool):
+        if name not in QUESTIONS and name not in shape.parameters:
+            known = ", ".join((*shape.parameters, *QUESTIONS))
+            raise BadRequest(f"unknown parameter {name!r} in {where}: known are {known}")
+        if not isinstance(value, bool) and shape.parameters.get(name, {"type": "boolean"}).get("type") == "boolean":
             raise BadRequest(f"parameter {name!r} in {where} must be true or false, not {_kind(value)}")
-    return shared._replace(**parameters)
+    return dict(parameters)
 
 
-def _columns(data: Mapping[str, Any], wanted: Sequence[str], where: str) -> dict[str, Sequence[Any]]:
+def _columns(data: Mapping[str, Any], wanted: Sequence[str] | None, where: str) -> dict[str, Sequence[Any]]:
     """Take the wanted columns of one instance, all in the row order of the first of them."""
-    found = {name: data[name] for name in wanted if name in data}
+    names = data if wanted is None else wanted
+    found = {name: data[name] for name in names if name in data}
     if not found:
-        raise BadRequest(f'"data" of {where} has none of the columns this model uses ({", ".join(wanted[:5])}, ...)')
+        some = ", ".join(list(names)[:5])
+        raise BadRequest(f'"data" of {where} has none of the columns this model uses ({some}, ...)')
     first_name, first = next(iter(found.items()))
     order = [*first] if isinstance(first, dict) else None
     columns: dict[str, Sequence[Any]] = {}
@@ -179,6 +298,31 @@ def _in_order(name: str, values: dict[str, Any], order: list[str], first_name: s
         unknown = next(row for row in values if row not in set(order))
         raise BadRequest(f"row {unknown!r}, column {name!r} of {where}: column {first_name!r} has no such row")
     return [values[row] for row in order]
+
+
+def _bytes_of(value: Any, where: str) -> bytes:
+    if isinstance(value, (bytes, bytearray)):  # a file part, or what TorchServe has decoded
+        return bytes(value)
+    text = value.get("b64") if isinstance(value, dict) and set(value) == {"b64"} else None
+    if not isinstance(text, str):
+        raise BadRequest(f'{where} must be bytes as {{"b64": "<base64 text>"}}, not {_kind(value)}')
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest(f"{where} is not base64: {error}") from None
+
+
+def _encoded(value: Any) -> bytes | bytearray:
+    return value if isinstance(value, (bytes, bytearray)) else str(value).encode()
+
+
+def _text(value: Any) -> Any:
+    if not isinstance(value, (bytes, bytearray)):
+        return value
+    try:
+        return bytes(value).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"a part of the form is not UTF-8 text: {error}") from None
 
 
 def _kind(value: Any) -> str:

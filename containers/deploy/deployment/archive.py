@@ -1,8 +1,8 @@
-"""Checkpoint -> .mar, and the gate the .mar must pass before anything is stored. Called by `build.py`.
+"""Serving folder -> .mar, and the gate the .mar must pass before anything is stored. Called by `build.py`.
 
 The archiver is run as a checked subprocess with a temporary folder of its own: called in-process it empties
 `<tmp>/<model name>` whatever is there (model_packaging_utils.copy_artifacts), so two builds on one machine collide.
-No TorchScript: the archive carries the code, the fitted feature spec and the weights as a plain state_dict.
+What the experiment left under `serving/` lies in the archive as it is, below `serving/`; the handler beside it.
 """
 
 import hashlib
@@ -15,38 +15,17 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from shutil import copyfile
+from shutil import copyfile, copytree, ignore_patterns, move
 from typing import Any
 
 from deployment.errors import ArchiveError, InputError
 
 HERE = Path(__file__).resolve().parent.parent
-HANDLER_FILES = ("handler.py", "v1_request.py")
-WEIGHTS = "weights.pt"
-# Name in the archive -> path in the checkpoint. Determined's own state_dict.pth is a pickle and stays behind.
-CHECKPOINT_FILES = {
-    "model.py": "code/model.py",
-    "features.py": "code/features.py",
-    "feature_spec.json": "feature_spec.json",
-    "model_config.json": "model_config.json",
-    WEIGHTS: WEIGHTS,
-}
+HANDLER_FILES = ("handler.py", "v1_request.py", "serving_folder.py", "answers.py", "batch.py")
+SERVING = "serving"
+LARGEST_FOLDER = 4 * 1024**3
 ARCHIVER_SECONDS = 120
 GATE_SECONDS = 300
-
-
-def read_checkpoint_json(checkpoint: Path, name: str) -> dict[str, Any]:
-    """Read a JSON object of the checkpoint. Raises `InputError`."""
-    path = checkpoint / name
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): {_origin()}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path} must hold a JSON object, not {type(document).__name__}")
-    return document
 
 
 def versions() -> dict[str, str]:
@@ -56,15 +35,20 @@ def versions() -> dict[str, str]:
 
 
 def stage(checkpoint: Path, folder: Path, documents: Mapping[str, Any]) -> None:
-    """Lay the files of the archive out flat in `folder`; `documents` (name -> JSON value) are added to them."""
-    folder.mkdir(parents=True)
-    for name, source in CHECKPOINT_FILES.items():
-        path = checkpoint / source
-        if not path.is_file():
-            raise InputError(f"{path} is missing: {_origin()}")
-        if path.stat().st_size == 0:
-            raise InputError(f"{path} is empty: {_origin()}")
-        copyfile(path, folder / name)
+    """Lay out in `folder` what goes into the archive. Raises `InputError`.
+
+    That is the checkpoint's serving folder below `serving/`, the handler, and `documents` (name -> JSON value).
+    """
+    source = checkpoint / SERVING
+    if not (source / "model.py").is_file():
+        raise InputError(
+            f"{source}/model.py is missing: an experiment leaves there what is to be served, see "
+            "docs/your-own-model.md; the training job writes its checkpoint, look at that job's log"
+        )
+    size = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
+    if size > LARGEST_FOLDER:
+        raise InputError(f"{source} holds {size} bytes, more than the {LARGEST_FOLDER} an archive may have")
+    copytree(source, folder / SERVING, ignore=ignore_patterns("__pycache__"))
     for name in HANDLER_FILES:
         copyfile(HERE / name, folder / name)
     for name, value in documents.items():
@@ -74,17 +58,19 @@ def stage(checkpoint: Path, folder: Path, documents: Mapping[str, Any]) -> None:
 def pack(folder: Path, model_name: str, model_version: str, scratch: Path) -> Path:
     """Run torch-model-archiver over the staged files; gives the path of the .mar in `scratch`."""
     scratch.mkdir(parents=True)
-    direct = {"model.py", WEIGHTS, "handler.py"}
-    extra = sorted(str(path) for path in folder.iterdir() if path.name not in direct)
+    temporary = scratch / "tmp"
+    temporary.mkdir()
+    handler = Path(move(folder / "handler.py", temporary / "handler.py"))
     command = [
         sys.executable, "-m", "model_archiver.model_packaging",
         "--model-name", model_name, "--version", model_version,
-        "--model-file", str(folder / "model.py"), "--serialized-file", str(folder / WEIGHTS),
-        "--handler", str(folder / "handler.py"), "--extra-files", ",".join(extra),
+        # Of a folder the archiver takes what lies in it, folders included.
+        "--handler", str(handler), "--extra-files", str(folder),
         "--export-path", str(scratch), "--archive-format", "zip-store",
     ]  # fmt: skip
-    temporary = scratch / "tmp"
-    temporary.mkdir()
+    requirements = folder / SERVING / "requirements.txt"
+    if requirements.is_file():
+        command += ["--requirements-file", str(requirements)]
     result = _run(command, ARCHIVER_SECONDS, {"TMPDIR": str(temporary)})
     archive = scratch / f"{model_name}.mar"
     if result.returncode != 0 or not archive.is_file():
@@ -106,9 +92,7 @@ def check(archive: Path, served_name: str, scratch: Path) -> dict[str, Any]:
     except subprocess.TimeoutExpired as error:
         raise ArchiveError(f"the archive did not answer its example within {error.timeout:.0f} s") from error
     if result.returncode != 0:
-        raise ArchiveError(
-            f"the archive does not answer, so nothing was stored (exit code {result.returncode}):\n{_tail(result)}"
-        )
+        raise ArchiveError(f"the archive does not answer, so nothing was stored: {_cause(result)}\n{_tail(result)}")
     loaded: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return loaded
 
@@ -118,9 +102,7 @@ def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
 
     Who is asked for `model_info`, and what that says, differs between builds of one model, so both are left out.
     """
-    instances = [item for item in report["request"]["instances"] if not item.get("parameters", {}).get("model_info")]
-    predictions = [prediction for prediction in report["predictions"] if not isinstance(prediction, dict)]
-    return {"request": {"instances": instances}, "predictions": predictions}
+    return {"request": {"instances": report["request"]["instances"][:-1]}, "predictions": report["predictions"][:-1]}
 
 
 def add(archive: Path, name: str, document: Mapping[str, Any]) -> None:
@@ -152,9 +134,11 @@ def _run(command: list[str], seconds: float, environment: Mapping[str, str]) -> 
     )
 
 
+def _cause(result: subprocess.CompletedProcess[str]) -> str:
+    """The last line of what a process wrote to stderr: a traceback ends with the exception."""
+    lines = result.stderr.strip().splitlines()
+    return lines[-1] if result.returncode == 1 and lines else f"its process ended with exit code {result.returncode}"
+
+
 def _tail(result: subprocess.CompletedProcess[str], lines: int = 15) -> str:
     return "\n".join((result.stdout + result.stderr).strip().splitlines()[-lines:])
-
-
-def _origin() -> str:
-    return "the training job writes its checkpoint there; look at that job's log"

@@ -19,7 +19,6 @@ from deployment.modelinfo import FILE_NAME, TrainedModel, read_trained, write_ya
 from deployment.torchserve_config import Serving
 
 PROBE_FILE = "probe.json"
-DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,6 @@ def run(options: BuildOptions, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _make(model: TrainedModel, checkpoint: Path, options: BuildOptions, scratch: Path) -> Path:
-    config = archive.read_checkpoint_json(checkpoint, "model_config.json")
     info = {
         "model": model.name,
         "model_version": model.version,
@@ -80,8 +78,8 @@ def _make(model: TrainedModel, checkpoint: Path, options: BuildOptions, scratch:
         "built_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "versions": archive.versions(),
         "serving": {
-            "threshold": float(config.get("threshold", DEFAULT_THRESHOLD)),
             "max_rows": options.serving.max_rows,
+            "max_response_bytes": options.serving.max_response_bytes,
         },
     }
     staged = scratch / "staged"

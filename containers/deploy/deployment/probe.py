@@ -1,7 +1,7 @@
 """Asks the data plane, as a client would, which model answers. Called by `rollout.py`.
 
-The request is the one the archive answered when it was built: it asks for two predictions with probabilities, and for
-the model's own name. So an answer proves that this build serves behind this address, and predicts what it did then.
+The request is the one the archive answered when it was built: the example of its signature, and the question for the
+model's own name. So an answer proves that this build serves behind this address, and predicts what it did then.
 """
 
 import json
@@ -71,13 +71,33 @@ def ask(endpoint: str, host: str, served_name: str, example: Example, timeout: f
     return headers.get(REVISION_HEADER)
 
 
-def _alike(rows: Sequence[Any], expected: Sequence[Any]) -> bool:
-    """Compare the probabilities; the classes follow from them, and may differ where one lies on the threshold."""
-    try:
-        pairs = [(float(row[1]), float(wanted[1])) for row, wanted in zip(rows, expected, strict=True)]
-    except (TypeError, ValueError, LookupError):
-        return False
-    return all(math.isclose(given, wanted, abs_tol=TOLERANCE) for given, wanted in pairs)
+def _alike(given: Any, expected: Any) -> bool:
+    """Compare two answers: numbers within a tolerance, all else exactly.
+
+    Of [class, probabilities] the probabilities alone: the class follows from them, and may differ where one lies on the
+    threshold.
+    """
+    if isinstance(expected, list):
+        if not isinstance(given, list) or len(given) != len(expected):
+            return False
+        labelled = len(expected) == 2 and not isinstance(expected[0], float) and _numbers(expected[1])
+        first = 1 if labelled else 0
+        return all(map(_alike, given[first:], expected[first:]))
+    if isinstance(expected, dict):
+        same = isinstance(given, dict) and given.keys() == expected.keys()
+        return same and all(_alike(given[name], expected[name]) for name in expected)
+    if _is_number(expected) and _is_number(given):
+        return math.isclose(given, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return type(given) is type(expected) and bool(given == expected)
+
+
+def _numbers(value: Any) -> bool:
+    """Whether a value is a fraction, or a list of them."""
+    return isinstance(value, float) or (isinstance(value, list) and bool(value) and all(map(_numbers, value)))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _post(

@@ -29,6 +29,7 @@ class Serving:
     response_timeout: int = 120
     job_queue_size: int = 1000
     max_request_bytes: int = 32 * 1024 * 1024
+    max_response_bytes: int = 32 * 1024 * 1024
 
 
 def render(served_name: str, model_version: str, archive_name: str, serving: Serving) -> str:
@@ -64,9 +65,9 @@ def render(served_name: str, model_version: str, archive_name: str, serving: Ser
         "metrics_mode": "prometheus",
         "install_py_dep_per_model": "false",
         "job_queue_size": serving.job_queue_size,
-        # TorchServe's own limit of 6.5 MB is reached below 5,000 rows of this model.
+        # TorchServe's own limit of 6.5 MB is reached below 5,000 rows of 88 columns.
         "max_request_size": serving.max_request_bytes,
-        "max_response_size": serving.max_request_bytes,
+        "max_response_size": serving.max_response_bytes,
         "model_store": MODEL_STORE,
         "model_snapshot": json.dumps(snapshot, separators=(",", ":")),
     }

@@ -1,6 +1,5 @@
 """A checkpoint as training leaves it, made from the real experiment code, the deploy container's modules, a rollout."""
 
-import importlib.util
 import json
 import sys
 import threading
@@ -19,28 +18,19 @@ TRAIN_JOB = "0123456789abcdef0123456789abcdef"
 BUILD_JOB = "fedcba9876543210fedcba9876543210"
 HPARAMS = yaml.safe_load((EXPERIMENT / "const.yaml").read_text())["hyperparameters"]
 
-sys.path.insert(0, str(CONTAINER))  # before the imports below: the container's modules are no installed package
+# Before the imports below: neither the container's modules nor the experiment's are an installed package.
+sys.path[:0] = [str(CONTAINER), str(EXPERIMENT)]
+import checkpoints  # noqa: E402
+import features as experiment_features  # noqa: E402
+import network as experiment_network  # noqa: E402
 from deployment.build import BuildOptions, run  # noqa: E402
 from deployment.rollout import Clock, Rollout, RolloutOptions  # noqa: E402
 from deployment.torchserve_config import Serving  # noqa: E402
 
 
-def load_module(path: Path, name: str):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def features():
-    return load_module(EXPERIMENT / "features.py", "deploy_tests_features")
-
-
-@pytest.fixture(scope="session")
-def model_module():
-    return load_module(EXPERIMENT / "model.py", "deploy_tests_model")
+    return experiment_features
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +47,9 @@ def feature_spec(features):
 
 
 @pytest.fixture(scope="session")
-def network(model_module, feature_spec):
+def network(feature_spec):
     torch.manual_seed(7)
-    return model_module.build_model(feature_spec.n_features, HPARAMS).eval()
+    return experiment_network.build_model(feature_spec.n_features, HPARAMS).eval()
 
 
 @pytest.fixture
@@ -80,14 +70,10 @@ def make_trained(feature_spec, network):
     """Give a function that writes the training pipeline's output into a folder."""
 
     def make(folder: Path, number: int = 3, spec=None, state=None, **changes):
-        checkpoint = folder / "checkpoint"
-        (checkpoint / "code").mkdir(parents=True)
-        for name in ("model.py", "features.py"):
-            (checkpoint / "code" / name).write_text((EXPERIMENT / name).read_text())
-        (checkpoint / "feature_spec.json").write_text((spec or feature_spec).to_json())
-        config = {"n_features": (spec or feature_spec).n_features, "hparams": HPARAMS}
-        (checkpoint / "model_config.json").write_text(json.dumps(config))
-        torch.save(state or network.state_dict(), checkpoint / "weights.pt")
+        serving = folder / "checkpoint" / "serving"
+        checkpoints.write(serving, spec or feature_spec, network, HPARAMS)
+        if state is not None:
+            torch.save(state, serving / "weights.pt")
         document = {
             "name": "customer-churn",
             "version": number,

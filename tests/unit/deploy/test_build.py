@@ -62,7 +62,8 @@ def test_the_archive_holds_code_spec_weights_and_where_it_comes_from(built):
         info = json.loads(stored.read("archive_info.json"))
         manifest = json.loads(stored.read("MAR-INF/MANIFEST.json"))["model"]
         probe = json.loads(stored.read("probe.json"))
-    assert {"model.py", "features.py", "feature_spec.json", "model_config.json", "weights.pt", "handler.py"} < names
+    served = ("model.py", "network.py", "features.py", "feature_spec.json", "model_config.json", "weights.pt")
+    assert {*(f"serving/{name}" for name in served), "serving/signature.json", "handler.py"} < names
     assert not any("state_dict" in name or name.endswith(".pth") for name in names)
     assert (manifest["modelName"], manifest["modelVersion"]) == ("customer-churn", "3")
     assert (info["model_version"], info["data_commit"], info["code_commit"]) == (3, "0123456789abcdef" * 2, "5a5a5a5")
@@ -146,8 +147,8 @@ def test_names_with_quotes_stay_json():
     assert list(json.loads(line.split("=", 1)[1])["models"]) == ['churn"\\']
 
 
-def break_json(name):
-    return lambda source: (source / "checkpoint" / name).write_text("{")
+def write(text):
+    return lambda path: path.write_text(text)
 
 
 def remove(name):
@@ -163,12 +164,7 @@ BAD_INPUTS = {
     "empty model-info": (truncate("model-info.yaml"), "is empty: is the input of this pipeline marked empty_files?"),
     "model-info no YAML": (lambda s: (s / "model-info.yaml").write_text("a: [1"), "is not YAML"),
     "model-info a list": (lambda s: (s / "model-info.yaml").write_text("- a"), "must hold keys and values, not list"),
-    "no weights": (remove("checkpoint/weights.pt"), "checkpoint/weights.pt is missing: the training job writes"),
-    "empty weights": (truncate("checkpoint/weights.pt"), "checkpoint/weights.pt is empty"),
-    "no spec": (remove("checkpoint/feature_spec.json"), "feature_spec.json is missing"),
-    "no code": (remove("checkpoint/code/features.py"), "code/features.py is missing"),
-    "no config": (remove("checkpoint/model_config.json"), "model_config.json cannot be read (No such file"),
-    "config no JSON": (break_json("model_config.json"), "model_config.json is not JSON"),
+    "no serving folder": (remove("checkpoint/serving/model.py"), "serving/model.py is missing: an experiment leaves"),
 }
 
 
@@ -180,6 +176,54 @@ def test_bad_input_is_named_and_nothing_is_stored(make_trained, tmp_path, damage
         build(source, tmp_path / "out")
     assert text in str(error.value)
     assert not list((tmp_path / "out").rglob("*"))
+
+
+BAD_FOLDERS = {
+    "no weights": ("weights.pt", Path.unlink, "weights.pt"),
+    "empty weights": ("weights.pt", write(""), "load raised"),
+    "no spec": ("feature_spec.json", Path.unlink, "feature_spec.json"),
+    "no module": ("features.py", Path.unlink, "No module named 'features'"),
+    "config no JSON": ("model_config.json", write("{"), "load raised JSONDecodeError"),
+    "no signature": ("signature.json", Path.unlink, "signature.json is missing: it says what goes in"),
+    "signature no JSON": ("signature.json", write("{"), "signature.json cannot be read as JSON"),
+    "no class": ("model.py", write("x = 1"), "model.py has no class Model"),
+    "no predict": ("model.py", write("class Model:\n    pass"), "class Model of model.py has no method predict"),
+    "syntax": ("model.py", write("class Model("), "importing model.py raised SyntaxError"),
+    "exits": ("model.py", write("import os\nos._exit(3)"), "exit code 3"),
+    "nothing": ("model.py", write("class Model:\n    def predict(self, inputs): pass"), "answered with nothing (None)"),
+    "too short": ("model.py", write("class Model:\n    def predict(self, inputs): return [1]"), "1 predictions for 2"),
+}
+
+
+@pytest.mark.parametrize(("name", "damage", "text"), BAD_FOLDERS.values(), ids=BAD_FOLDERS)
+def test_a_serving_folder_that_cannot_answer_is_not_stored(make_trained, tmp_path, name, damage, text):
+    source = make_trained(tmp_path / "model")
+    damage(source / "checkpoint" / "serving" / name)
+    with pytest.raises(ArchiveError, match="nothing was stored") as error:
+        build(source, tmp_path / "out")
+    assert text in str(error.value)
+    assert not list((tmp_path / "out").rglob("*"))
+
+
+BAD_SIGNATURES = {
+    "no task": ({"task": "guessing"}, "task must be one of classification, regression, free"),
+    "no schema": ({"input": {"type": "colour"}}, "input is no JSON Schema"),
+    "no schema either": ({"output": {"minimum": {}}}, "signature.json"),
+    "no input": ({"input": {"type": "array"}}, "input does not fit"),
+    "no output": ({"output": {"type": "string"}}, "output does not fit row 0 of the example"),
+    "unknown key": ({"outputs": {}}, "unknown key 'outputs'"),
+    "no example": ({"example": []}, "example must be an object"),
+}
+
+
+@pytest.mark.parametrize(("changes", "text"), BAD_SIGNATURES.values(), ids=BAD_SIGNATURES)
+def test_a_signature_that_does_not_hold_fails_the_build(make_trained, tmp_path, changes, text):
+    source = make_trained(tmp_path / "model")
+    path = source / "checkpoint" / "serving" / "signature.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(ArchiveError) as error:
+        build(source, tmp_path / "out")
+    assert text in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +262,7 @@ class Touch:
 
 def test_weights_with_code_inside_are_not_loaded(make_trained, tmp_path):
     source = make_trained(tmp_path / "model")
-    torch.save({"weight": Touch(tmp_path / "ran")}, source / "checkpoint" / "weights.pt")
+    torch.save({"weight": Touch(tmp_path / "ran")}, source / "checkpoint" / "serving" / "weights.pt")
     with pytest.raises(ArchiveError, match="nothing was stored"):
         build(source, tmp_path / "out")
     assert not (tmp_path / "ran").exists()

@@ -3,9 +3,11 @@
 import importlib
 import json
 import math
+import os
 import random
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,15 +27,19 @@ def folder(built, tmp_path_factory):
 @pytest.fixture(scope="module")
 def loaded(folder):
     """The archive's own copy of handler and request module, loaded once."""
-    before = {name: sys.modules.pop(name, None) for name in ("handler", "v1_request")}
+    own = ("handler", "v1_request", "serving_folder", "answers", "batch")
+    before = {name: sys.modules.pop(name, None) for name in own}
+    cwd = Path.cwd()
     sys.path.insert(0, str(folder))
     try:
-        handler = importlib.import_module("handler").CustomerChurnHandler()
+        handler = importlib.import_module("handler").ModelHandler()
     finally:
         sys.path.remove(str(folder))
     manifest = json.loads((folder / "MAR-INF" / "MANIFEST.json").read_text())
     handler.initialize(Context("customer-churn", str(folder), manifest, 1, None, "0.12.0"))
     yield handler
+    os.chdir(cwd)  # a worker stays in its model's folder
+    handler.served.unload()
     for name, module in before.items():
         sys.modules.pop(name, None)
         if module is not None:
@@ -109,8 +115,9 @@ def test_model_info_beside_the_predictions_and_among_them(loaded, sample):
 
 def test_a_batch_goes_through_the_model_once_and_each_request_gets_its_own(loaded, sample, expected, monkeypatch):
     calls = []
-    inference = type(loaded).inference
-    monkeypatch.setattr(loaded, "inference", lambda data: (calls.append(len(data)), inference(loaded, data))[1])
+    model = loaded.served.model
+    predict = type(model).predict
+    monkeypatch.setattr(model, "predict", lambda data: (calls.append(len(data)), predict(model, data))[1])
     rows, numbers = rows_of(sample), expected(sample)
     bodies = [
         with_probabilities(rows[0]),
@@ -171,7 +178,7 @@ def test_no_nan_ever_leaves(loaded, sample, monkeypatch):
         answer[1] = math.nan
         return answer
 
-    monkeypatch.setattr(loaded, "model", poisoned)
+    monkeypatch.setattr(loaded.served.model, "network", poisoned)
     answers = ask(loaded, {"instances": [rows[0]]}, {"instances": [rows[1]]}, {"instances": [rows[2]]})
     assert [status for status, _ in answers] == [200, 500, 200]
     assert "row 0: the model gave no finite number" in answers[1][1]["error"]

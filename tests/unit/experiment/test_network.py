@@ -1,6 +1,6 @@
 import pytest
 import torch
-from model import build_model
+from network import build_model
 
 HPARAMS = {"hidden_size": 16, "layers": 2, "dropout": 0.5, "learning_rate": 1}
 

@@ -1,4 +1,4 @@
-"""The network. Imported by ``model_def.py`` in training and by the TorchServe handler from the model archive.
+"""The network. Imported by ``model_def.py`` in training, and by ``serving/model.py``: every checkpoint has both.
 
 Torch only; what a network was built with is stored beside its weights as ``model_config.json``.
 """
