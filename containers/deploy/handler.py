@@ -1,7 +1,8 @@
 """The TorchServe handler of any model that keeps the serving contract: V1 requests in, the model's predictions out.
 
-TorchServe imports this file from the unpacked .mar in each of its worker processes; `deploy.py build` packs it with the
-modules it imports, `archive_info.json` and, below `serving/`, the folder the experiment left in its checkpoint. The model's own code knows nothing of TorchServe.
+TorchServe imports this file from the unpacked .mar in each of its worker processes; `deploy.py build` packs it with
+the modules it imports, `archive_info.json` and, below `serving/`, the folder the experiment left in its checkpoint.
+The model's own code knows nothing of TorchServe.
 
 Works with and without TorchServe's `kserve` service envelope. That envelope reads the first request of a batch and
 drops the others (ts/torch_handler/request_envelope/kserve.py, 0.9.0 to 0.12.0), so batches need it off, as do files
