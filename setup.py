@@ -1,4 +1,4 @@
-"""Maps the folders that pdk runs but that lie beside `src/` into the wheel; `pdk.stack.shipped` finds them."""
+"""Maps the folders that pdk runs but that lie beside `src/` into the wheel; `pdk.base.shipped` finds them."""
 
 import shutil
 from pathlib import Path

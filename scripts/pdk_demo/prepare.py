@@ -12,7 +12,7 @@ import kubernetes
 from determined.common.api import errors as determined_errors
 from pachyderm_sdk.api import pfs, pps
 
-from pdk_demo.systems import DATA_REPO, PROJECT, SERVICE_ACCOUNT, SHIPPED, WORKSPACE, Systems
+from pdk_demo.systems import DATA_REPO, MODEL, PROJECT, SERVICE_ACCOUNT, SHIPPED, WORKSPACE, Systems
 
 PIPELINES = ("training-pipeline.json", "deployment-pipeline.json", "rollout-pipeline.json")
 
@@ -73,7 +73,7 @@ def _service_account(systems: Systems) -> Iterator[str]:
 
 
 def _pipeline_secret(systems: Systems, code_url: str) -> Iterator[str]:
-    name = "pipeline-secret"
+    name = f"{MODEL}-secret"
     if any(info.secret.name == name for info in systems.pachyderm.pps.list_secret().secret_info):
         return
     values = {

@@ -13,9 +13,9 @@ from determined.experimental import Determined
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
+from pdk.base.shipped import shipped_folder
 from pdk.stack import runfile
 from pdk.stack.settings import Settings
-from pdk.stack.shipped import shipped_folder
 
 SHIPPED = shipped_folder()
 PROJECT = "pdk-customer-churn"

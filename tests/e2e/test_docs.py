@@ -123,7 +123,7 @@ def test_the_commands_for_real_clusters(checkout, tmp_path):
         environment = {**stack.environment, "PATH": f"{programs}:{os.environ['PATH']}"}
         # A real pachd sees the secrets of its Kubernetes namespace; ours keeps its own.
         literals = [word for word in block.split() if word.startswith("--from-literal=")]
-        stack.pdk("create", "secret", "pipeline-secret", *literals)
+        stack.pdk("create", "secret", "customer-churn-secret", *literals)
         shell(f'eval "$({ROOT}/.venv/bin/pdk env)"\n{block}', checkout, environment, 240)
         pipelines = stack.pdk("list", "pipeline", "--project", "pdk-customer-churn").stdout
     assert [name for name in ("train", "deploy", "rollout") if f"customer-churn-{name}" not in pipelines] == []

@@ -15,7 +15,7 @@ from pdk_demo.traffic import Caller
 from pdk_demo.watch import Watcher
 
 import pdk
-from pdk.stack.shipped import shipped_folder
+from pdk.base.shipped import shipped_folder
 
 
 def main():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pdk.base import ids
+from pdk.base.shipped import shipped_folder
 from pdk.db.database import Database
 from pdk.pachyderm.api.admin import AdminService
 from pdk.pachyderm.api.files import FileService
@@ -22,7 +23,6 @@ from pdk.process.child import SubprocessLauncher
 from pdk.reconcile.changes import Changes
 from pdk.stack import clients
 from pdk.stack.settings import Settings
-from pdk.stack.shipped import shipped_folder
 from pdk.storage.filesets import FileSetStorage
 
 # The images of the pipelines that pdk ships, and their folders below `containers/`.

@@ -21,7 +21,7 @@ def test_pipeline_specs_are_pachyderms_and_call_a_command_that_exists(name, comm
     document = json.loads((ROOT / "pipelines" / f"{name}.json").read_text())
     spec = pps.CreatePipelineRequest().from_dict(document)
     assert spec.pipeline.project.name == "pdk-customer-churn"
-    assert {secret.name for secret in spec.transform.secrets} == {"pipeline-secret"}
+    assert {secret.name for secret in spec.transform.secrets} == {"customer-churn-secret"}
     # A shell drops variables such as `my-repo_COMMIT`, so the input's name must be an identifier.
     assert spec.input.pfs.name.isidentifier()
     assert not spec.input.pfs.empty_files

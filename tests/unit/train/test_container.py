@@ -35,7 +35,7 @@ def test_the_spec_is_in_pachyderms_own_schema():
 def test_the_secrets_are_the_variables_that_are_read():
     mapped = {secret["env_var"]: (secret["name"], secret["key"]) for secret in SPEC["transform"]["secrets"]}
     assert mapped == {
-        name: ("pipeline-secret", name.lower())
+        name: ("customer-churn-secret", name.lower())
         for name in ("DET_MASTER", "DET_USER", "DET_PASSWORD", "PAC_TOKEN", "KSERVE_NAMESPACE", "CODE_URL", "CODE_REF")
     }
 

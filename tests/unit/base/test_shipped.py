@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pdk.base.errors import FailedPrecondition
-from pdk.stack.shipped import shipped_folder
+from pdk.base.shipped import shipped_folder
 
 
 def test_an_editable_installation_uses_the_clones_own_folders():
