@@ -1,6 +1,6 @@
 """The ingress' own loop, beside the same gateway as an application on uvicorn: what the hop costs.
 
-    python bench/web/ingress.py [--rounds 5] [--seconds 2]
+    python bench/web/ingress.py [--rounds 5] [--seconds 2] [--rows 1]
 
 Both stand before the same trivial model server, each in a process of its own; `direct` is that server without an
 ingress.
@@ -11,6 +11,7 @@ median requests per second over rounds and the median of the rounds' ratios to t
 import argparse
 import asyncio
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -31,19 +32,34 @@ from pdk.web import listening
 LOAD = Path(__file__).resolve().parents[1] / "serving" / "load.py"
 HOST = "127.0.0.1"
 PATH = "/v1/models/m:predict"
-BODY = b'{"instances": [[1, 2, 3]]}'
+COLUMNS = 88
+MAX_BODY_BYTES = 64 << 20
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{"predictions": [1]}'
 CONTENDERS = ("direct", "own", "uvicorn")
 
 
 class Model(asyncio.Protocol):
-    """Answers each request, which comes in one piece."""
+    """Answers each request once the bytes its head tells of have come; the head comes in one piece."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._missing = 0
 
     def data_received(self, data: bytes) -> None:
-        self._transport.write(ANSWER)
+        if not self._missing:
+            head, _, _ = data.partition(b"\r\n\r\n")
+            length = re.search(rb"content-length: *([0-9]+)", head, re.IGNORECASE)
+            self._missing = len(head) + 4 + int(length[1])
+        self._missing -= len(data)
+        if not self._missing:
+            self._transport.write(ANSWER)
+
+
+def body_of(rows: int) -> bytes:
+    """Return a V1 body with rows as the churn model takes them: numbers, and some texts."""
+    values = [f"CATEGORY {index}" if index % 8 == 0 else index * 1.25 for index in range(COLUMNS)]
+    row = {f"column_name_{index}": value for index, value in enumerate(values)}
+    return json.dumps({"instances": [row] * rows}).encode()
 
 
 class OnUvicorn:
@@ -74,7 +90,7 @@ def serve(contender: str, model_port: int) -> None:
         asyncio.run(serve_model())
         return
     routes = ServiceRoutes()
-    backend = Backend("m-predictor-00001", model_port, ("m",), max_request_bytes=1 << 20)
+    backend = Backend("m-predictor-00001", model_port, ("m",), max_request_bytes=MAX_BODY_BYTES)
     routes.set(ServiceRoute("default", "m", (HOST,), ((backend, 100),)))
     if contender == "own":
         server = Ingress(routes, HOST, 0)
@@ -108,6 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rows", type=int, default=1)
     parser.add_argument("--serve", nargs=2)
     args = parser.parse_args()
     if args.serve:
@@ -119,7 +136,7 @@ def main() -> None:
         children.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         ports[contender] = int(children[-1].stdout.readline())
     with tempfile.NamedTemporaryFile(suffix=".json") as body:
-        Path(body.name).write_bytes(BODY)
+        Path(body.name).write_bytes(body_of(args.rows))
         for connections in (1, 16):
             runs = {contender: [] for contender in CONTENDERS}
             for turn in range(args.rounds):

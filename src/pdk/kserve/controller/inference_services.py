@@ -16,6 +16,7 @@ from pdk.kserve.controller.desired import DesiredService, read_desired
 from pdk.kserve.controller.plan import RolloutPlan, make_plan, needs_revision, wanted_numbers
 from pdk.kserve.controller.publishing import INFERENCE_SERVICES, Publisher
 from pdk.kserve.controller.route import build_route
+from pdk.kserve.kinds.names import CONTAINER
 from pdk.kserve.predictor.lifecycle import Lifecycle
 from pdk.kserve.predictor.node import Node
 from pdk.kserve.predictor.revisions import Revision, RevisionState, ServiceRow, ServiceUid, Stage, revision_name
@@ -35,6 +36,7 @@ class InferenceServices:
 
     def __init__(self, node: Node, lifecycle: Lifecycle, domain: str) -> None:
         self._store, self._revisions, self._routes = node.store, node.revisions, node.routes
+        self._serving_log = lambda revision: node.log(revision, CONTAINER)
         self._lifecycle = lifecycle
         self._domain = domain
         self._publisher = Publisher(node.store)
@@ -108,7 +110,7 @@ class InferenceServices:
         return self._apply(key, plan)
 
     def _apply(self, key: str, plan: RolloutPlan) -> float | None:
-        self._routes.set(build_route(plan))
+        self._routes.set(build_route(plan, self._serving_log))
         # Only now, with no new request on its way to them.
         kept = (each if each.number not in plan.retired else self._retire(each) for each in plan.revisions)
         present = tuple(each for each in kept if each is not None)

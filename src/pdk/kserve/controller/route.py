@@ -1,5 +1,8 @@
 """The entry of an InferenceService in the routing table, derived from its revisions."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from pdk.kserve.controller.plan import RolloutPlan
 from pdk.kserve.predictor.model_spec import parse_model_spec
 from pdk.kserve.predictor.revisions import Revision, RevisionState
@@ -13,9 +16,9 @@ VERSION_HEADERS = {
 }
 
 
-def build_route(plan: RolloutPlan) -> ServiceRoute:
-    """Return the entry that sends requests where the plan says."""
-    targets = ((build_backend(revision), percent) for revision, percent in plan.traffic if percent)
+def build_route(plan: RolloutPlan, log_of: Callable[[Revision], Path]) -> ServiceRoute:
+    """Return the entry that sends requests where the plan says; `log_of` names the log of a revision's TorchServe."""
+    targets = ((build_backend(revision, log_of(revision)), percent) for revision, percent in plan.traffic if percent)
     models = {model for each in plan.revisions if each.process is not None for model in each.process.models}
     return ServiceRoute(
         namespace=plan.desired.namespace,
@@ -27,7 +30,7 @@ def build_route(plan: RolloutPlan) -> ServiceRoute:
     )
 
 
-def build_backend(revision: Revision) -> Backend | None:
+def build_backend(revision: Revision, log: Path) -> Backend | None:
     """Return where requests for a READY revision go, None when it is not ready."""
     process = revision.process
     if revision.state is not RevisionState.READY or process is None:
@@ -42,4 +45,5 @@ def build_backend(revision: Revision) -> Backend | None:
         max_request_bytes=process.max_request_bytes,
         response_timeout=spec.timeout or process.response_timeout,
         max_in_flight=spec.concurrency,
+        log=log,
     )

@@ -7,12 +7,12 @@ ours.
 `/predictions/{model}` keeps TorchServe's own shape.
 """
 
-import json
-import logging
 import re
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from pdk.kserve.ingress import v1_body
 from pdk.kserve.ingress.messages import (
     HOP_BY_HOP,
     JSON_TYPE,
@@ -24,6 +24,7 @@ from pdk.kserve.ingress.messages import (
     error_answer,
     json_answer,
 )
+from pdk.kserve.ingress.translation import Asked, as_text, translate
 from pdk.kserve.ingress.upstream import (
     BrokenUpstream,
     ConnectFailed,
@@ -32,9 +33,6 @@ from pdk.kserve.ingress.upstream import (
     UpstreamResponse,
 )
 from pdk.kserve.predictor.routes import Backend, Busy, ServiceRoute, ServiceRoutes
-from pdk.web import json_text
-
-logger = logging.getLogger(__name__)
 
 PATH_PREFIX = re.compile(r"/serving/([^/]+)/([^/]+)(/.*)?")
 V1_MODEL = re.compile(r"/v1/models/([^/:]+)(?::(predict|explain))?")
@@ -43,10 +41,7 @@ REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 # Control characters, line ends first of all, and what Latin-1 does not have.
 NOT_IN_HEADERS = re.compile(r"[^ -~\xa0-\xff]+")
 SHOWN_HOSTS = 20
-# Ours, or about the connection to TorchServe; everything else a handler sets goes to the client.
-DROPPED_RESPONSE_HEADERS = HOP_BY_HOP | {b"content-type", b"x-request-id", b"content-encoding"}
 DROPPED_REQUEST_HEADERS = HOP_BY_HOP | {b"host", b"content-type", b"x-request-id", b"accept-encoding"}
-NO_WORKER = "has no worker to serve inference request"
 
 
 class Gateway:
@@ -91,7 +86,7 @@ class Gateway:
         more = f" and {len(hosts) - SHOWN_HOSTS} more" if len(hosts) > SHOWN_HOSTS else ""
         known = ", ".join(hosts[:SHOWN_HOSTS]) + more if hosts else "none"
         match = PATH_PREFIX.fullmatch(request.path)
-        wanted = f"path /serving/{match[1]}/{match[2]}" if match else f"host {_text(request.header(b'host'))!r}"
+        wanted = f"path /serving/{match[1]}/{match[2]}" if match else f"host {as_text(request.header(b'host'))!r}"
         return error_answer(404, f"no InferenceService answers for {wanted}; known hosts: {known}")
 
     async def _v1(self, request: ClientRequest, route: ServiceRoute, model: str, verb: str | None) -> ClientAnswer:
@@ -130,8 +125,13 @@ class Gateway:
         if len(request.body) > backend.max_request_bytes:
             text = f"the request body has {len(request.body)} bytes; revision {backend.revision} takes at most "
             return _of(backend, error_answer(413, text + f"{backend.max_request_bytes} (max_request_size)"))
-        target = _target(request, model, version, verb)
-        data = encode_request(request.method, target, _request_headers(request, backend, verb), request.body)
+        form = v1_body.is_form(request.header(b"content-type"))
+        as_json = verb is not None and not form
+        if as_json and (problem := v1_body.problem(request.body)):
+            return _of(backend, error_answer(400, problem))
+        asked = None if verb is None else Asked(backend, request.body, form, time.time())
+        headers = _request_headers(request, backend, as_json)
+        data = encode_request(request.method, _target(request, model, version, verb), headers, request.body)
         try:
             response = await self._pool.request(backend, data)
         except ResponseTooLarge as error:
@@ -143,7 +143,7 @@ class Gateway:
         except TimeoutError:
             seconds = f"{backend.response_timeout:g}"
             return _of(backend, error_answer(504, f"revision {backend.revision} did not answer within {seconds} s"))
-        return _of(backend, _translate(response, request, verb), response)
+        return _of(backend, translate(response, asked), response)
 
     def _sign(self, request: ClientRequest, route: ServiceRoute | None, answer: ClientAnswer) -> ClientAnswer:
         names = {name for name, _ in answer.headers}
@@ -184,10 +184,10 @@ def _target(request: ClientRequest, model: str, version: bytes, verb: str | None
     return f"/predictions/{model}".encode() + version + (b"?" + request.query if request.query else b"")
 
 
-def _request_headers(request: ClientRequest, backend: Backend, verb: str | None) -> HeaderPairs:
+def _request_headers(request: ClientRequest, backend: Backend, as_json: bool) -> HeaderPairs:
     headers = [pair for pair in request.headers if pair[0] not in DROPPED_REQUEST_HEADERS]
     # TorchServe parses a body as JSON by its type only, and `curl -d` says it is a form.
-    content_type = JSON_TYPE if verb is not None else request.header(b"content-type")
+    content_type = JSON_TYPE if as_json else request.header(b"content-type")
     if content_type:
         headers.append((b"content-type", content_type))
     headers.append((b"host", f"{backend.host}:{backend.port}".encode()))
@@ -206,83 +206,3 @@ def _of(backend: Backend, answer: ClientAnswer, response: UpstreamResponse | Non
     if response is not None and response.header(b"x-request-id"):
         answer.headers.append((b"x-request-id", response.header(b"x-request-id")))
     return answer
-
-
-def _translate(response: UpstreamResponse, request: ClientRequest, verb: str | None) -> ClientAnswer:
-    headers = [pair for pair in response.headers if pair[0] not in DROPPED_RESPONSE_HEADERS]
-    content_type = response.header(b"content-type")
-    if verb is None:
-        return ClientAnswer(response.status, response.body, headers, content_type)
-    if response.status < 400:
-        return _checked(response, headers)
-    answer = _error(response, request)
-    answer.headers.extend(pair for pair in headers if pair[0] not in (b"pragma", b"cache-control", b"expires"))
-    return answer
-
-
-def _checked(response: UpstreamResponse, headers: HeaderPairs) -> ClientAnswer:
-    # Python writes NaN and Infinity, which no JSON parser of another language reads: not an answer.
-    if b"NaN" in response.body or b"Infinity" in response.body:
-        try:
-            json_text.parse(response.body)
-        except json_text.UnsafeJson as error:
-            if error.fault is json_text.Fault.CONSTANT:
-                return error_answer(500, f"the model answered {error}, which is not JSON")
-            logger.debug("an answer with NaN in it is not JSON at all")
-    return ClientAnswer(response.status, response.body, headers)
-
-
-def _error(response: UpstreamResponse, request: ClientRequest) -> ClientAnswer:
-    """Map TorchServe's errors; its table is in docs/compatibility/kserve.md."""
-    message, native = _message(response.body)
-    if response.status == 413:
-        return error_answer(413, message or "the request body is larger than max_request_size")
-    if response.status == 503 and NO_WORKER in message:
-        return error_answer(
-            503, "the model is busy or restarting: no worker is free and the queue is full", retry_after=1
-        )
-    if response.status == 503 and native:
-        return _prediction_failed(response, request, message)
-    if 400 <= response.status < 500 or response.status == 501:
-        return error_answer(response.status, message or f"the model answered {response.status}")
-    return error_answer(500, message or f"the model server answered {response.status}")
-
-
-def _prediction_failed(response: UpstreamResponse, request: ClientRequest, message: str) -> ClientAnswer:
-    """TorchServe says 503 to every exception of a handler; the body tells whether it was the client's fault."""
-    problem = _v1_problem(request.body)
-    if problem:
-        return error_answer(400, problem)
-    where = _text(response.header(b"x-request-id"))
-    return error_answer(
-        500,
-        f"{message or 'Prediction failed'}: the handler raised an exception; the pod's log has it (request {where})",
-    )
-
-
-def _v1_problem(body: bytes) -> str:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        return f"Unrecognized request format: {error}"
-    if not isinstance(value, Mapping) or not isinstance(value.get("instances"), list):
-        return 'Expected "instances" to be a list'
-    return ""
-
-
-def _message(body: bytes) -> tuple[str, bool]:
-    """Return the text of an error body, and whether it has TorchServe's shape (else it is the handler's own)."""
-    try:
-        value = json.loads(body) if body else None
-    except (ValueError, RecursionError):
-        return _text(body[:2000]), False
-    if not isinstance(value, Mapping):
-        return _text(body[:2000]), False
-    if "error" in value:
-        return str(value["error"]), False
-    native = "type" in value and "message" in value
-    return str(value.get("message", _text(body[:2000]))), native
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")

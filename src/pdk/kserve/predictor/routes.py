@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from pdk.web.hosts import host_name
 
@@ -17,7 +18,8 @@ from pdk.web.hosts import host_name
 class Backend:
     """One running TorchServe that has answered a probe; time-outs in seconds.
 
-    `headers` go with every answer; `max_in_flight` (`containerConcurrency`) 0 is no limit but TorchServe's queue.
+    `headers` go with every answer; `max_in_flight` (`containerConcurrency`) 0 is no limit but TorchServe's queue; `log`
+    is the file of the pod's log.
     """
 
     revision: str
@@ -28,6 +30,7 @@ class Backend:
     response_timeout: float = 120.0
     host: str = "127.0.0.1"
     max_in_flight: int = 0
+    log: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+from pdk.base import clock
 from pdk.kserve.predictor.failures import ModelLoadFailed, RuntimeUnhealthy
 from pdk.kserve.predictor.probes import Probe, difference, in_background, parse_probe
 from pdk.kserve.predictor.revisions import Process
@@ -31,6 +32,9 @@ MAX_ANSWER_BYTES = 64 << 20
 LOAD_ERROR = re.compile(r"Failed to load model \S+, exception (.*)")
 WORKER_DIED = "Backend worker process died."
 WORKER_FAILED_AGAIN = "Auto recovery failed again"
+OVERSIZED = re.compile(r"^(\S+) .*TooLongFrameException: Message size exceed limit: (\d+)", re.MULTILINE)
+# Times in the log are cut to milliseconds.
+LOG_RESOLUTION = 0.001
 MAX_LOG_SCAN = 256 * 1024
 
 
@@ -188,6 +192,19 @@ def load_failure(log: Path) -> str | None:
     if WORKER_FAILED_AGAIN in text:
         return "the worker process ended twice while loading the model"
     return None
+
+
+def oversized_answer(log: Path, since: float) -> int | None:
+    """Return the bytes of the last answer since Unix second `since` that was over `max_response_size`, if there is one.
+
+    TorchServe then ends the connection to its worker, and tells the client the same as if the worker had ended.
+    """
+    found = OVERSIZED.findall(_tail_text(log, MAX_LOG_SCAN))
+    if not found:
+        return None
+    time_text, size = found[-1]
+    recent = clock.from_rfc3339(time_text).timestamp() >= since - LOG_RESOLUTION
+    return int(size) if recent else None
 
 
 def last_lines(log: Path, count: int, stamped: bool = True) -> list[str]:

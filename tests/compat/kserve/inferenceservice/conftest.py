@@ -31,6 +31,8 @@ class Handler:
         self.nan = settings.get("nan", False)
 
     def handle(self, data, context):
+        if isinstance(data, list) and isinstance(data[0], dict) and "file" in data[0]:
+            return [{name: bytes(part).hex() for name, part in each.items()} for each in data]
         return [self.answer(instance) for instance in data]
 
     def answer(self, instance):
@@ -38,6 +40,10 @@ class Handler:
             raise PredictionException("row 0: bad", 400)
         if instance == "raise":
             raise ValueError("a handler raised")
+        if instance == "set":
+            return {1}
+        if instance == "huge":
+            return "x" * 7_000_000
         if instance == "die":
             os._exit(3)
         if instance == "files":

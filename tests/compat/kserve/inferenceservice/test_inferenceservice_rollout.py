@@ -97,6 +97,7 @@ def test_the_contract_of_the_runtime(serving, tools, tmp_path):
     assert len(request_id) == 36
     assert tools.call(port, "POST", "/v1/models/other-name:predict", "{bad")[0] == 400
     assert tools.call(port, "POST", "/v1/models/other-name:predict", '{"inputs": 1}')[0] == 400
+    assert "neither JSON, text nor bytes" in ask("set")[1]["error"]
     assert tools.call(port, "POST", "/v1/models/churn:predict", "{}")[0] == 404
     assert tools.call(port, "GET", "/v1/models")[2] == {"models": ["other-name"]}
     assert tools.call(port, "GET", "/v1/models/other-name")[2] == {"name": "other-name", "ready": True}
@@ -113,7 +114,9 @@ def test_the_contract_of_the_runtime(serving, tools, tmp_path):
     status, body = management(row.process.ports["management"], "POST", "/models?url=other-name.mar&model_name=x")
     assert status == 405, body
     # A worker that dies is TorchServe's to restart: the request fails, the revision stays.
-    assert ask("die")[0] == 500
+    assert ask("die")[1]["error"].startswith("Worker died. its process ended")
+    # So is one whose answer is too large, which TorchServe takes for dead.
+    assert "is over the max_response_size" in ask("huge")[1]["error"]
     assert ask(1) == (200, {"predictions": ["1.0"]})
 
 
@@ -161,6 +164,13 @@ def test_other_ways_to_configure(serving, tools, tmp_path, name):
         return
     # Without the envelope the handler sees whole requests, and its answers are bodies.
     assert tools.predict(port)[::2] == (200, 1.0)
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n\x89\xff\r\n--b--\r\n'
+    for path in ("/v1/models/churn:predict", "/predictions/churn"):
+        answer = tools.call(port, "POST", path, form, {"Content-Type": "multipart/form-data; boundary=b"})
+        assert (answer[0], json.loads(answer[2]) if isinstance(answer[2], bytes) else answer[2]) == (
+            200,
+            {"file": "89ff"},
+        )
 
 
 def test_a_model_that_never_gets_ready_times_out(tools, tmp_path):

@@ -1,6 +1,7 @@
 """What the ingress is told of an InferenceService."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from pdk.kserve.controller.deployment_mode import Addresses
 from pdk.kserve.controller.desired import read_desired
@@ -10,6 +11,7 @@ from pdk.kserve.predictor.revisions import Process, Revision, RevisionState, Ser
 
 MODEL = {"modelFormat": {"name": "pytorch"}, "storageUri": "s3://b/m"}
 PROCESS = Process("marker", "/t", {"inference": 8080}, 42, 7, ("m", "a"), 10, 120.0)
+LOG = Path("/logs/pod/kserve-container.log")
 READY = Revision(
     "uid", "default", "churn", 1, "d", {"model": MODEL}, {"pdk/model-version": "7", "pach_id": ""}, "pod", 1,
     state=RevisionState.READY, process=PROCESS,
@@ -17,14 +19,14 @@ READY = Revision(
 
 
 def test_a_backend_is_what_the_revision_and_its_process_say():
-    backend = build_backend(READY)
+    backend = build_backend(READY, LOG)
     assert (backend.revision, backend.port, backend.models) == ("churn-predictor-00001", 8080, ("m", "a"))
     assert (backend.max_request_bytes, backend.response_timeout, backend.max_in_flight) == (10, 120.0, 0)
-    assert backend.headers == (("x-pdk-model-version", "7"),)
+    assert (backend.headers, backend.log) == ((("x-pdk-model-version", "7"),), LOG)
 
 
 def test_the_spec_limits_time_and_concurrency():
-    backend = build_backend(replace(READY, predictor={"model": MODEL, "timeout": 5, "containerConcurrency": 3}))
+    backend = build_backend(replace(READY, predictor={"model": MODEL, "timeout": 5, "containerConcurrency": 3}), LOG)
     assert (backend.response_timeout, backend.max_in_flight) == (5, 3)
 
 
@@ -34,9 +36,10 @@ def test_a_route_has_targets_that_are_ready_and_the_models_of_all():
     addresses = Addresses("default", "churn", "example.com")
     row, traffic = ServiceRow("uid", "default", "churn"), ((READY, 80), (loading, 20))
     plan = RolloutPlan(desired, addresses, row, None, (READY, loading), traffic, frozenset(), "why")
-    route = build_route(plan)
+    route = build_route(plan, lambda each: Path(each.name))
     assert [(backend.revision, percent) for backend, percent in route.targets] == [("churn-predictor-00001", 80)]
+    assert route.targets[0][0].log == Path("churn-predictor-00001")
     assert (route.key, route.models, route.reason) == ("default/churn", ("a", "m", "z"), "why")
     assert route.hosts == addresses.hosts
-    assert build_route(replace(plan, traffic=((READY, 0),))).targets == ()
-    assert build_backend(loading) is None
+    assert build_route(replace(plan, traffic=((READY, 0),)), lambda each: LOG).targets == ()
+    assert build_backend(loading, LOG) is None

@@ -6,6 +6,7 @@ import time
 import pytest
 from ingress_bench import HOST, PREDICT, http_answer, native_error
 
+from pdk.base.clock import rfc3339_now
 from pdk.kserve.predictor.routes import Backend, ServiceRoute
 
 
@@ -17,10 +18,12 @@ from pdk.kserve.predictor.routes import Backend, ServiceRoute
         (http_answer(400, b'{"error": "own shape"}'), '{"instances": [1]}', 400, "own shape"),
         (http_answer(503, b'{"error": "own refusal"}'), '{"instances": [1]}', 500, "own refusal"),
         (native_error(503, "Prediction failed"), '{"instances": [1]}', 500, "Prediction failed: the handler raised"),
-        (native_error(503, "Prediction failed"), "{bad", 400, "Unrecognized request format"),
         (native_error(503, "Prediction failed"), '{"inputs": []}', 400, 'Expected "instances" to be a list'),
-        (native_error(503, "Prediction failed"), "[" * 20_0, 400, "Unrecognized request format"),
-        (native_error(500, "Worker died."), '{"instances": [1]}', 500, "Worker died."),
+        (native_error(503, "own words"), '{"instances": [1]}', 500, "own words (the pod's log has it (request ts-id)"),
+        (native_error(503, "Invalid model predict output"), '{"instances": [1]}', 500, "must return a list"),
+        (native_error(503, "number of batch response mismatched"), "{}", 500, "must return one entry per request"),
+        (native_error(503, "Unsupported model output data type."), "{}", 500, "neither JSON, text nor bytes"),
+        (native_error(500, "Worker died."), '{"instances": [1]}', 500, "did not answer within 120 s"),
         (http_answer(413), '{"instances": [1]}', 413, "max_request_size"),
         (http_answer(500, b"<html>"), '{"instances": [1]}', 500, "<html>"),
         (http_answer(200, b'{"predictions": [NaN]}'), '{"instances": [1]}', 500, "answered NaN"),
@@ -31,6 +34,30 @@ def test_torchserve_errors_are_mapped(ask, model, answer, body, status, words):
     found, headers, value = ask("POST", PREDICT, body)
     assert (found, headers["content-type"]) == (status, "application/json")
     assert words in value["error"]
+
+
+def test_an_answer_over_the_limit_is_no_dead_worker(ask, routes, model, tmp_path):
+    log = tmp_path / "pod.log"
+    line = (
+        "{} [ERROR] epoll org.pytorch.serve.wlm.WorkerThread - Unknown exception io.netty.handler.codec."
+        "TooLongFrameException: Message size exceed limit: {}\nConsider increasing the 'max_response_size'\n"
+    )
+    logged = Backend("churn-predictor-00001", model.port, ("churn",), log=log)
+    routes.set(ServiceRoute("default", "churn", (HOST,), ((logged, 100),)))
+    log.write_text(line.format(rfc3339_now(), 6_553_501))
+
+    def die(seen):
+        log.write_text(log.read_text() + line.format(rfc3339_now(), 7_000_033))
+        return native_error(500, "Worker died.")
+
+    model.answer = die
+    status, _, value = ask("POST", PREDICT, '{"instances": [1]}')
+    assert status == 500
+    assert value["error"].startswith("the model's answer of 7000033 bytes is over the max_response_size")
+    # What an earlier request met is not this one's cause.
+    model.answer = native_error(500, "Worker died.")
+    time.sleep(0.01)
+    assert ask("POST", PREDICT, '{"instances": [1]}')[2]["error"].startswith("Worker died. its process ended, or")
 
 
 def test_nan_in_a_text_is_no_nan(ask, model):
