@@ -1,7 +1,8 @@
 """The training pipeline's job: from a data commit to a registered model version.
 
-    python train.py --git-url URL --git-ref main --sub-dir experiment --config const.yaml \\
-        --repo customer-churn-data --project pdk-customer-churn --model customer-churn [--no-incremental]
+    python train.py --code pfs://PROJECT/REPO@COMMIT --config const.yaml \\
+        --repo DATA-REPO --project PROJECT --model NAME [--no-incremental]
+    python train.py --git-url URL --git-ref main --sub-dir experiment ...
 
 Pachyderm starts it for every commit to the input repo. In order: get the experiment's code; find the last registered
 version and the data commit it was trained on; download what has changed since and check it against the data's
@@ -64,11 +65,18 @@ def run(job: Settings) -> None:
 def _start(job: Settings, determined: Determined, versions: Sequence[ModelVersion]) -> Experiment:
     """Check the commit's data and begin an experiment on it."""
     with tempfile.TemporaryDirectory(prefix="code-") as scratch:
-        code = source.get(job.git_url, job.git_ref, job.sub_dir, Path(scratch))
-        logger.info("code: %s %s, at %s", job.git_url, job.sub_dir, code.commit)
+        if job.code:
+            code = source.get_from_pachyderm(job, Path(scratch))
+            logger.info("code: %s", code.commit)
+        else:
+            code = source.get(job.git_url, job.git_ref, job.sub_dir, Path(scratch))
+            logger.info("code: %s %s, at %s", job.git_url, job.sub_dir, code.commit)
         config = experiments.read_config(code.folder / job.config)
         data_commit = commits.data_commit(job)
         base = registry.base_version(versions, data_commit) if job.incremental else None
+        if job.code_starts_jobs and registry.other_code(versions, data_commit, code.commit):
+            logger.info("only the code has changed since the last version: training afresh on all data")
+            base = None
         lineage = experiments.Lineage(
             data_commit=data_commit,
             previous_commit=registry.data_commit_of(base) if base else None,

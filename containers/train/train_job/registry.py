@@ -130,6 +130,14 @@ def base_version(versions: Sequence[ModelVersion], data_commit: str) -> ModelVer
     return None
 
 
+def other_code(versions: Sequence[ModelVersion], data_commit: str, code_commit: str) -> bool:
+    """Whether the newest version was trained on this very data commit, with other code."""
+    newest = versions[0] if versions else None
+    if newest is None or data_commit_of(newest) != data_commit:
+        return False
+    return (newest.metadata or {}).get("code_commit") != code_commit
+
+
 def _check_usable(version: ModelVersion) -> None:
     checkpoint = version.checkpoint
     if checkpoint is None or checkpoint.state is not CheckpointState.COMPLETED:

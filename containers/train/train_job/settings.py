@@ -19,6 +19,8 @@ class Settings:
     git_url: str
     git_ref: str
     sub_dir: str
+    code: str
+    code_starts_jobs: bool
     config: str
     repo: str
     project: str
@@ -43,6 +45,9 @@ def read(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         git_url=options.git_url,
         git_ref=options.git_ref,
         sub_dir=options.sub_dir,
+        code=options.code,
+        # Pachyderm sets it where the pipeline has an input called code.
+        code_starts_jobs="code_COMMIT" in environ,
         config=options.config,
         repo=options.repo,
         project=options.project or environ.get("PPS_PROJECT_NAME") or "default",
@@ -66,7 +71,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="train.py",
         description="Train on what a commit changed, and register the result as a new version of a model.",
     )
-    parser.add_argument("--git-url", required=True, help="repository with the experiment's code, or a local folder")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--git-url", default="", help="repository with the experiment's code, or a local folder")
+    where.add_argument(
+        "--code",
+        default="",
+        metavar="pfs://PROJECT/REPO@COMMIT",
+        help="commit (or branch) of a Pachyderm repo with the experiment's code",
+    )
     parser.add_argument("--git-ref", default="", help="branch, tag or commit (default: the folder as it is, or HEAD)")
     parser.add_argument("--sub-dir", default="experiment", help="the experiment's folder in it (default: %(default)s)")
     parser.add_argument(

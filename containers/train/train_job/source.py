@@ -1,4 +1,4 @@
-"""Where the experiment's code comes from: a git repository at a ref, or a local folder as it is.
+"""Where the experiment's code comes from: a Pachyderm commit, a git repository at a ref, or a local folder as it is.
 
 Either way the job works on a copy, so that what was validated, uploaded and named by its commit is one and the same.
 """
@@ -13,18 +13,28 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from train_job.failure import TrainError
+import grpc
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import pfs
+
+from train_job.failure import TrainError, patiently
+from train_job.settings import Settings
 
 logger = logging.getLogger("train")
 
 _GIT_TIMEOUT = 600
+_CODE_ADDRESS = re.compile(r"pfs://(?P<project>[\w-]+)/(?P<repo>[\w.-]+)@(?P<ref>[\w.^~-]+)", re.ASCII)
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".git", "*.pyc", ".ipynb_checkpoints")
 
 
 @dataclass(frozen=True)
 class Code:
-    """The experiment's folder, and what it is a copy of: a git commit, ``<commit>-dirty`` or ``sha256:<hash>``."""
+    """The experiment's folder, and what it is a copy of.
+
+    That is ``PROJECT/REPO@ID``, a git commit, ``<commit>-dirty`` or ``sha256:<hash>``.
+    """
 
     folder: Path
     commit: str
@@ -43,6 +53,51 @@ def get(url: str, ref: str, sub_dir: str, scratch: Path) -> Code:
     copy = scratch / "code"
     shutil.copytree(_sub_folder(clone, sub_dir, url), copy, ignore=_LEFT_OUT)
     return Code(copy, commit)
+
+
+def get_from_pachyderm(settings: Settings, scratch: Path, client: Any = None) -> Code:
+    """Download the commit that ``--code`` names into ``scratch``. Raises TrainError if it cannot be had."""
+    found = _CODE_ADDRESS.fullmatch(settings.code)
+    if found is None:
+        raise TrainError(
+            f"no code address: {settings.code!r}", "--code", "write pfs://PROJECT/REPO@COMMIT, or a branch for COMMIT"
+        )
+    client = client or Client(settings.pachd_host, settings.pachd_port, settings.pach_token)
+    repo = f"{found['project']}/{found['repo']}"
+    folder = scratch / "code"
+    folder.mkdir()
+
+    def download() -> str:
+        commit = pfs.Commit.from_uri(f"{repo}@{found['ref']}")
+        address = f"{repo}@{client.pfs.inspect_commit(commit=commit).commit.id}"
+        for info in client.pfs.walk_file(file=pfs.File(commit=pfs.Commit.from_uri(address), path="/")):
+            if info.file_type == pfs.FileType.FILE:
+                with client.pfs.pfs_file(file=info.file) as remote, _target(folder, info.file.path).open("wb") as out:
+                    shutil.copyfileobj(remote, out)
+        return address
+
+    try:
+        address = patiently(download, "downloading the code", seconds=60)
+    except (grpc.RpcError, ConnectionError) as error:
+        detail = error.details() if isinstance(error, grpc.Call) else str(error)
+        raise TrainError(
+            f"cannot get the code: {detail}",
+            f"{settings.code} in Pachyderm at {settings.pachd_host}:{settings.pachd_port}",
+            "commit the folder there (pdk apply does), or correct --code; PAC_TOKEN must be able to read it",
+        ) from error
+    if not any(folder.iterdir()):
+        raise TrainError(f"the code is empty: {address} holds no file", settings.code, "commit the experiment's folder")
+    return Code(folder, address)
+
+
+def _target(folder: Path, path: str) -> Path:
+    """Where a file of the commit goes. The path comes from outside: it must stay inside the folder."""
+    parts = [part for part in path.split("/") if part]
+    if not parts or any(part in ("..", ".") or "\0" in part for part in parts):
+        raise TrainError(f"refusing to write a file of the code outside its folder: {path!r}", "--code", "rename it")
+    target = folder.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
 
 
 def _clone(url: str, ref: str, target: Path) -> str:

@@ -72,3 +72,13 @@ def test_wrong_options_are_a_usage_error(capsys):
         settings.read(["--repo", "r"], ENVIRON)
     assert stop.value.code == 2
     assert "--git-url" in capsys.readouterr().err
+
+
+def test_the_code_comes_from_one_place(capsys):
+    options = ["--code", "pfs://p/r@master", "--repo", "r", "--model", "m"]
+    assert settings.read(options, ENVIRON).code == "pfs://p/r@master"
+    assert not settings.read(options, ENVIRON).code_starts_jobs
+    assert settings.read(options, {**ENVIRON, "code_COMMIT": "c"}).code_starts_jobs
+    with pytest.raises(SystemExit):
+        settings.read([*options, "--git-url", "u"], ENVIRON)
+    assert "not allowed with" in capsys.readouterr().err

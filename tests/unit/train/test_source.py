@@ -1,8 +1,11 @@
+import dataclasses
 import subprocess
 
 import pytest
 from train_job import source
 from train_job.failure import TrainError
+
+COMMIT = "c" * 32
 
 
 def git(folder, *arguments):
@@ -108,3 +111,37 @@ def test_a_password_in_the_url_is_not_shown(scratch):
     with pytest.raises(TrainError) as error:
         source.get("file://ann:hunter2@/no/such", "main", "experiment", scratch)
     assert "hunter2" not in str(error.value)
+
+
+CODE = {"/model_def.py": b"one", "/serving/model.py": b"two"}
+
+
+def from_pachyderm(settings, commits, scratch, address="pfs://churn/churn-code@master"):
+    client = type("Client", (), {"pfs": commits})()
+    return source.get_from_pachyderm(dataclasses.replace(settings, code=address), scratch, client)
+
+
+def test_a_commit_of_pachyderm_is_downloaded_and_named_by_its_id(settings, commits, scratch):
+    commits.commits |= {None: (COMMIT, CODE), COMMIT: (COMMIT, CODE)}  # a branch's handle has no id
+    code = from_pachyderm(settings, commits, scratch)
+    assert code.commit == f"churn/churn-code@{COMMIT}"
+    assert {str(path.relative_to(code.folder)) for path in code.folder.rglob("*.py")} == {
+        "model_def.py", "serving/model.py",
+    }  # fmt: skip
+    assert (code.folder / "serving" / "model.py").read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("path", ["/../model_def.py", "/a/../../b"])
+def test_code_stays_in_its_folder(settings, commits, scratch, path):
+    commits.commits |= {None: (COMMIT, {path: b"x"}), COMMIT: (COMMIT, {path: b"x"})}
+    with pytest.raises(TrainError, match="outside its folder"):
+        from_pachyderm(settings, commits, scratch)
+    assert not [each for each in scratch.rglob("*") if each.is_file()]
+
+
+def test_an_address_that_is_none_and_an_empty_commit_are_named(settings, commits, scratch):
+    with pytest.raises(TrainError, match="no code address: 'churn-code@master'"):
+        from_pachyderm(settings, commits, scratch, "churn-code@master")
+    commits.commits |= {None: (COMMIT, {}), COMMIT: (COMMIT, {})}
+    with pytest.raises(TrainError, match="the code is empty"):
+        from_pachyderm(settings, commits, scratch)

@@ -9,6 +9,7 @@ from train_job import commits as train_commits
 from train_job.failure import TrainError
 
 JOB = "a" * 12 + "4" + "a" * 19
+LATER = "d" * 12 + "4" + "d" * 19
 EARLIER = "b" * 12 + "4" + "b" * 19
 
 
@@ -82,6 +83,27 @@ def test_not_incremental_is_afresh_on_everything(job, commits, master, churn_csv
     (experiment,) = master.experiments.values()
     assert "source_checkpoint_uuid" not in experiment["config"]["searcher"]
     assert (info["version"], info["source_version"], info["previous_commit"]) == (2, None, None)
+
+
+def test_code_that_changed_alone_trains_afresh_on_everything(job, commits, master, churn_csv):
+    """Where the code is an input; where it is not, the same commit done again goes on from where it went on from."""
+    first, second = churn_csv
+    commits.commits[EARLIER] = (EARLIER, {"/data_part1.csv": first})
+    commits.commits[JOB] = (LATER, {"/data_part1.csv": first, "/data_part2.csv": second})
+    master.add_version("customer-churn", EARLIER, data_commit=EARLIER)
+    master.add_version("customer-churn", LATER, data_commit=LATER, code_commit="older")
+    info = job(code_starts_jobs=True)
+    assert (info["source_version"], info["previous_commit"], info["rows"]) == (None, None, 40)
+
+
+def test_a_commit_done_again_with_other_code_goes_on_from_the_same_version(job, commits, master, churn_csv):
+    first, second = churn_csv
+    commits.commits[EARLIER] = (EARLIER, {"/data_part1.csv": first})
+    commits.commits[JOB] = (LATER, {"/data_part1.csv": first, "/data_part2.csv": second})
+    master.add_version("customer-churn", EARLIER, data_commit=EARLIER)
+    master.add_version("customer-churn", LATER, data_commit=LATER, code_commit="older")
+    info = job()
+    assert (info["source_version"], info["previous_commit"], info["rows"]) == (1, EARLIER, 20)
 
 
 @pytest.mark.parametrize("dies_in", ["wait", "best_checkpoint", "register", "write"])
