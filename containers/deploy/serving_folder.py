@@ -92,31 +92,36 @@ class Signature(NamedTuple):
 def read_signature(folder: Path) -> Signature:
     """Read and check the signature's form; the schemas themselves are checked by the build. Raises FolderError."""
     document = _read_json(folder / SIGNATURE)
-    unknown = sorted(set(document) - _KEYS)
-    if unknown:
-        raise FolderError(f"{SIGNATURE}: unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
-    if document.get("task") not in TASKS:
-        raise FolderError(f"{SIGNATURE}: task must be one of {', '.join(TASKS)}, not {document.get('task')!r}")
-    for key in ("input", "output", "example"):
-        if not isinstance(document.get(key), dict):
-            raise FolderError(f"{SIGNATURE}: {key} must be an object, not {document.get(key)!r:.60}")
-    if document.get("body", "rows") not in ("rows", "whole"):
-        raise FolderError(f"{SIGNATURE}: body must be 'rows' or 'whole', not {document['body']!r}")
-    parameters = document.get("parameters", {})
-    if not isinstance(parameters, dict) or not all(isinstance(schema, dict) for schema in parameters.values()):
-        raise FolderError(f"{SIGNATURE}: parameters must be JSON Schemas by name")
-    taken = sorted(set(parameters) & {*v1_request.QUESTIONS})
-    if taken:
-        raise FolderError(f"{SIGNATURE}: a parameter may not be called {taken[0]!r}: the server answers that itself")
+    fault = next(_faults(document), None)
+    if fault is not None:
+        raise FolderError(f"{SIGNATURE}: {fault}")
     return Signature(
         task=document["task"],
         input=document["input"],
         output=document["output"],
         example=document["example"],
         whole=document.get("body") == "whole",
-        parameters=parameters,
+        parameters=document.get("parameters", {}),
         document=document,
     )
+
+
+def _faults(document: Mapping[str, Any]) -> Iterator[str]:
+    unknown = sorted(set(document) - _KEYS)
+    if unknown:
+        yield f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}"
+    if document.get("task") not in TASKS:
+        yield f"task must be one of {', '.join(TASKS)}, not {document.get('task')!r}"
+    for key in ("input", "output", "example"):
+        if not isinstance(document.get(key), dict):
+            yield f"{key} must be an object, not {document.get(key)!r:.60}"
+    if document.get("body", "rows") not in ("rows", "whole"):
+        yield f"body must be 'rows' or 'whole', not {document['body']!r}"
+    parameters = document.get("parameters", {})
+    if not isinstance(parameters, dict) or not all(isinstance(schema, dict) for schema in parameters.values()):
+        yield "parameters must be JSON Schemas by name"
+    elif {*parameters} & {*v1_request.QUESTIONS}:
+        yield f"parameters may not be called {' or '.join(v1_request.QUESTIONS)}: the server answers these itself"
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -22,8 +22,6 @@ PROJECT = "pdk-customer-churn"
 DATA_REPO = "customer-churn-data"
 MODEL = "customer-churn"
 TRAIN, DEPLOY, ROLLOUT = "customer-churn-train", "customer-churn-deploy", "customer-churn-rollout"
-WORKSPACE = "PDK Demos"
-SERVICE_ACCOUNT = "pach-deploy"
 SAMPLE_REQUEST = SHIPPED / "sample-data" / "customer_churn_sample.json"
 
 

@@ -63,21 +63,9 @@ def get_from_pachyderm(settings: Settings, scratch: Path, client: Any = None) ->
             f"no code address: {settings.code!r}", "--code", "write pfs://PROJECT/REPO@COMMIT, or a branch for COMMIT"
         )
     client = client or Client(settings.pachd_host, settings.pachd_port, settings.pach_token)
-    repo = f"{found['project']}/{found['repo']}"
     folder = scratch / "code"
-    folder.mkdir()
-
-    def download() -> str:
-        commit = pfs.Commit.from_uri(f"{repo}@{found['ref']}")
-        address = f"{repo}@{client.pfs.inspect_commit(commit=commit).commit.id}"
-        for info in client.pfs.walk_file(file=pfs.File(commit=pfs.Commit.from_uri(address), path="/")):
-            if info.file_type == pfs.FileType.FILE:
-                with client.pfs.pfs_file(file=info.file) as remote, _target(folder, info.file.path).open("wb") as out:
-                    shutil.copyfileobj(remote, out)
-        return address
-
     try:
-        address = patiently(download, "downloading the code", seconds=60)
+        address = patiently(lambda: _download(client, found, folder), "downloading the code", seconds=60)
     except (grpc.RpcError, ConnectionError) as error:
         detail = error.details() if isinstance(error, grpc.Call) else str(error)
         raise TrainError(
@@ -88,6 +76,19 @@ def get_from_pachyderm(settings: Settings, scratch: Path, client: Any = None) ->
     if not any(folder.iterdir()):
         raise TrainError(f"the code is empty: {address} holds no file", settings.code, "commit the experiment's folder")
     return Code(folder, address)
+
+
+def _download(client: Any, wanted: re.Match[str], folder: Path) -> str:
+    """Download every file of a commit; gives its address with the commit's id."""
+    folder.mkdir(exist_ok=True)
+    repo = f"{wanted['project']}/{wanted['repo']}"
+    commit = client.pfs.inspect_commit(commit=pfs.Commit.from_uri(f"{repo}@{wanted['ref']}")).commit.id
+    address = f"{repo}@{commit}"
+    for info in client.pfs.walk_file(file=pfs.File(commit=pfs.Commit.from_uri(address), path="/")):
+        if info.file_type == pfs.FileType.FILE:
+            with client.pfs.pfs_file(file=info.file) as remote, _target(folder, info.file.path).open("wb") as out:
+                shutil.copyfileobj(remote, out)
+    return address
 
 
 def _target(folder: Path, path: str) -> Path:

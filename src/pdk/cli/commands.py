@@ -36,6 +36,10 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
         "Show the servers, the last job of every pipeline with its reason, experiments and InferenceServices.",
     ),
     "logs": CommandEntry("pdk.cli.logs:logs", "Show the log of a pipeline, of a job, or of a server."),
+    "apply": CommandEntry(
+        "pdk.cli.projects:apply",
+        "Set a model's folder up: projects, repos, secret, service account, code, pipelines; as often as you like.",
+    ),
     "put": GroupEntry(
         "Put files into a repo.",
         "pdk put file data@master:a.csv -f a.csv",

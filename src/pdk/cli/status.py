@@ -1,12 +1,8 @@
 """`pdk status`: what runs, what every pipeline did last and why, what serves; through the official clients.
 
-Works on any mix of this stack and real systems: pachd as every command finds it (see `connect`), the master from
-`DET_MASTER`, the cluster from `KUBECONFIG`; this stack's own where those are not set.
+Works on any mix of this stack and real systems (see `systems`).
 """
 
-import contextlib
-import io
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,12 +11,11 @@ import grpc
 import kubernetes
 import urllib3
 from determined.common.api.errors import BadRequestException, MasterNotFoundException
-from determined.experimental import Determined
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
 
 from pdk.base.errors import PdkError
-from pdk.cli import connect, printing
+from pdk.cli import connect, printing, systems
 from pdk.cli.stack import addresses, load_settings
 from pdk.stack import runfile
 from pdk.stack.settings import SYSTEMS, Settings
@@ -101,10 +96,7 @@ def _pipelines(client: Client, project: str | None) -> Iterator[str]:
 
 
 def _experiments(settings: Settings) -> Iterator[str]:
-    user, password = os.environ.get("DET_USER") or "determined", os.environ.get("DET_PASS") or ""
-    # At each login the SDK prints advice on passwords, which would stand in the middle of the page.
-    with contextlib.redirect_stderr(io.StringIO()):
-        client = Determined(master=_master(settings), user=user, password=password)
+    client = systems.determined(settings)
     experiments = sorted(client.list_experiments(), key=lambda e: e.id, reverse=True)[:SHOWN_EXPERIMENTS]
     rows = [
         (str(e.id), e.name or "", str(e.state.value).removeprefix("STATE_"), f"{100 * (e.progress or 0):.0f}%")
@@ -113,16 +105,8 @@ def _experiments(settings: Settings) -> Iterator[str]:
     yield from printing.table(("id", "name", "state", "progress"), rows).splitlines()
 
 
-def _master(settings: Settings) -> str:
-    if address := os.environ.get("DET_MASTER"):
-        return address
-    run = runfile.read(settings.run_dir, "determined")
-    return f"http://{settings.host}:{run.ports['http'] if run else settings.master_port}"
-
-
 def _inference_services(settings: Settings) -> Iterator[str]:
-    kubernetes.config.load_kube_config(config_file=os.environ.get("KUBECONFIG") or str(settings.kubeconfig))
-    api = kubernetes.client.CustomObjectsApi()
+    api = kubernetes.client.CustomObjectsApi(systems.cluster(settings))
     found = api.list_cluster_custom_object("serving.kserve.io", "v1beta1", "inferenceservices")["items"]
     rows: list[tuple[str, ...]] = []
     reasons: list[str] = []

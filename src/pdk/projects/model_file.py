@@ -79,7 +79,10 @@ class Rollout:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One model: `name` is the registered model, the InferenceService and the beginning of the pipelines' names."""
+    """One model: `name` is the registered model, the InferenceService and the beginning of the pipelines' names.
+
+    `pipelines` is the folder of the pipelines' files, seen from the model's folder.
+    """
 
     name: str
     description: str = ""
@@ -87,6 +90,7 @@ class ModelFile:
     workspace: str = "pdk"
     data_repo: str = ""
     secret: str = ""
+    pipelines: str = "pipelines"
     code: Code = field(default_factory=Code)
     train: Train = field(default_factory=Train)
     build: Build = field(default_factory=Build)

@@ -4,6 +4,7 @@ They are meant to be read, and edited: `pdk apply` applies the files of the fold
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pdk.projects.model_file import ModelFile
@@ -67,24 +68,20 @@ def _train_command(model: ModelFile) -> str:
 
 def _deployment(model: ModelFile) -> dict[str, Any]:
     build = model.build
-    words = [f"exec python deploy.py build --deployment-name {model.name}"]
-    if build.handler is not None:
-        words.append(f"--handler {build.handler}")
-    if build.extra_files:
-        words.append(f"--extra-files {','.join(build.extra_files)}")
-    for option, value, default in (
-        ("workers", build.workers, 1),
-        ("batch-size", build.batch_size, 1),
-        ("max-rows", build.max_rows, 10_000),
-    ):
-        if value != default:
-            words.append(f"--{option} {value}")
+    options = {
+        "handler": build.handler,
+        "extra-files": ",".join(build.extra_files),
+        "workers": None if build.workers == 1 else build.workers,
+        "batch-size": None if build.batch_size == 1 else build.batch_size,
+        "max-rows": None if build.max_rows == 10_000 else build.max_rows,
+    }
+    command = _command(f"exec python deploy.py build --deployment-name {model.name}", options)
     return {
         "pipeline": _pipeline(model, model.deploy_pipeline),
         "description": f"Makes a TorchServe archive of each version of {model.name}, checks that it answers, and "
         "stores it for KServe.",
         "input": _pfs("model", model.train_pipeline),
-        "transform": _transform(model, build.image, " ".join(words), CLOUD_SECRETS),
+        "transform": _transform(model, build.image, command, CLOUD_SECRETS),
         "datum_tries": 1,
         "autoscaling": True,
     }
@@ -92,30 +89,34 @@ def _deployment(model: ModelFile) -> dict[str, Any]:
 
 def _rollout(model: ModelFile) -> dict[str, Any]:
     rollout = model.rollout
-    words = [
-        f"exec python deploy.py rollout --deployment-name {model.name}",
-        f"--service-account-name {rollout.service_account}",
-    ]
-    for option, pairs in (
-        ("resource-requests", rollout.requests),
-        ("resource-limits", rollout.limits),
-        ("tolerations", rollout.tolerations),
-    ):
-        if pairs:
-            words.append(f"--{option} {','.join(f'{key}={value}' for key, value in pairs.items())}")
-    if rollout.runtime is not None:
-        words.append(f"--runtime {rollout.runtime}")
-    words.append(f"--timeout {rollout.timeout}")
+    options = {
+        "service-account-name": rollout.service_account,
+        "resource-requests": _joined(rollout.requests),
+        "resource-limits": _joined(rollout.limits),
+        "tolerations": _joined(rollout.tolerations),
+        "runtime": rollout.runtime,
+        "timeout": rollout.timeout,
+    }
+    command = _command(f"exec python deploy.py rollout --deployment-name {model.name}", options)
     return {
         "pipeline": _pipeline(model, model.rollout_pipeline),
         "description": f"Points the InferenceService {model.name} at each archive and waits until the new revision "
         "answers.",
         "input": _pfs("model", model.deploy_pipeline),
-        "transform": _transform(model, rollout.image, " ".join(words), ("kserve_namespace",)),
+        "transform": _transform(model, rollout.image, command, ("kserve_namespace",)),
         "datum_tries": 1,
         "job_timeout": f"{2 * rollout.timeout}s",
         "autoscaling": True,
     }
+
+
+def _command(start: str, options: Mapping[str, Any]) -> str:
+    """A command with the options that have a value."""
+    return " ".join([start, *(f"--{name} {value}" for name, value in options.items() if value)])
+
+
+def _joined(pairs: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in pairs.items())
 
 
 def _pipeline(model: ModelFile, name: str) -> dict[str, Any]:

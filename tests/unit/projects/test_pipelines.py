@@ -50,5 +50,5 @@ def test_options_stand_only_where_they_differ_from_the_default():
     )
     assert commands(train={"incremental": False})[0].endswith(" --no-incremental")
     rollout = commands(rollout={"runtime": "torch-2", "tolerations": {"gpu": "yes"}, "requests": {}})[2]
-    assert "--tolerations gpu=yes --runtime torch-2" in rollout
+    assert "--tolerations gpu=yes --runtime torch-2 --timeout 600" in rollout
     assert "--resource-requests" not in rollout
