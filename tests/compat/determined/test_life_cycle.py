@@ -50,6 +50,20 @@ def test_a_failing_command_is_tried_again_max_restarts_times(run, lab):
     assert "exit code 7" in experiment.description
 
 
+@pytest.mark.ours
+def test_a_pool_of_another_cluster_is_the_default_pool_with_a_warning(run, lab):
+    experiment = run("true", resources={"resource_pool": "gpu-pool"}, description="mine")
+    warning = "resource pool 'gpu-pool' does not exist on this master: this runs in pool 'default'"
+    wait_for(lab, experiment, "COMPLETED")
+    assert f"WARNING: {warning}" in lab.logs_of(experiment)
+    assert experiment.description == f"mine\n{warning}"
+    assert experiment.config["resources"]["resource_pool"] == "default"
+    again = run("true", resources={"resource_pool": "default"})
+    wait_for(lab, again, "COMPLETED")
+    assert "resource pool" not in lab.logs_of(again)
+    assert again.description is None
+
+
 def test_a_command_that_does_not_exist(run, lab):
     experiment = run(["no-such-program", "--help"])
     wait_for(lab, experiment, "ERROR")

@@ -206,7 +206,6 @@ def test_validation_only_creates_nothing(client, lab):
         ),
         ({"max_restart": 1}, "<config>.max_restart: unknown setting, did you mean 'max_restarts'?"),
         ({"resources__slots_per_trial": 4}, "<config>.resources.slots_per_trial: 4 slots were asked for"),
-        ({"resources__resource_pool": "gpus"}, "resource pool 'gpus' does not exist"),
         pytest.param(
             {"checkpoint_storage": {"type": "s3"}}, "<config>.checkpoint_storage: Unimplemented", marks=pytest.mark.ours
         ),

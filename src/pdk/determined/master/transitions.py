@@ -17,6 +17,7 @@ from pdk.base.ids import new_uuid
 from pdk.db.database import Database
 from pdk.db.rows import insert, update
 from pdk.determined.master import retention, search
+from pdk.determined.master.config import pools
 from pdk.determined.master.config.experiment import SearcherName
 from pdk.determined.master.logs import master_line
 from pdk.determined.master.signals import Chore, Signals
@@ -146,6 +147,8 @@ class Transitions:
                 user=new_session(conn, experiment.owner_id, allocation.id),
             )
             self._log(conn, allocation, f"Scheduling {_title(trial)} (id: {allocation.id})")
+            if warning := pools.warning_for(experiment):
+                self._log(conn, allocation, warning, LogLevel.WARNING)
             self._db.after_commit(self._signals.tasks.notify)
             return _present(trials.trial(conn, trial_id)), allocation, tokens
 

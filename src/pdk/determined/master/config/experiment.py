@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from pdk.determined.errors import InvalidConfig
-from pdk.determined.master.config import yaml_text
+from pdk.determined.master.config import pools, yaml_text
 from pdk.determined.master.config.fields import (
     ROOT,
     Count,
@@ -341,7 +341,7 @@ def fill(text: str, defaults: Defaults) -> JSON:
     if problems := _problems_of_whole(config, defaults):
         raise InvalidConfig(problems)
     config["name"] = config["name"] or f"Experiment ({secrets.token_hex(4)})"
-    config["resources"]["resource_pool"] = defaults.resource_pool
+    pools.move_to(config, defaults.resource_pool)
     if config["reproducibility"]["experiment_seed"] is None:
         config["reproducibility"]["experiment_seed"] = int(time.time())
     return config
@@ -369,15 +369,10 @@ def _problems_of_whole(config: JSON, defaults: Defaults) -> list[str]:
             f"{ROOT}.searcher.max_length: is required when the entrypoint is a trial class "
             f"({config['entrypoint']}), e.g. {{batches: 1000}}"
         )
-    slots, pool = config["resources"]["slots_per_trial"], config["resources"]["resource_pool"]
+    slots = config["resources"]["slots_per_trial"]
     if slots > 1:
         problems.append(
             f"{ROOT}.resources.slots_per_trial: {slots} slots were asked for, a trial gets at most 1 on this master"
-        )
-    if pool not in ("", defaults.resource_pool):
-        problems.append(
-            f"{ROOT}.resources.resource_pool: resource pool {shown(pool)} does not exist; "
-            f"use {defaults.resource_pool!r} or leave it out"
         )
     return problems
 

@@ -40,6 +40,16 @@ def test_defaults_the_harness_relies_on():
     assert isinstance(config["reproducibility"]["experiment_seed"], int)
 
 
+@pytest.mark.parametrize("description", [None, "mine"])
+def test_a_pool_of_another_cluster_is_the_default_pool_and_the_description_says_so_once(description):
+    config = filled(resources={"resource_pool": "gpu"}, description=description)
+    warning = "resource pool 'gpu' does not exist on this master: this runs in pool 'default'"
+    assert config["description"] == f"{description or ''}\n{warning}".strip()
+    assert config["resources"]["resource_pool"] == "default"
+    again = filled(resources={"resource_pool": "gpu"}, description=config["description"])
+    assert again["description"] == config["description"]
+
+
 def test_storage_of_the_master_is_completed_not_mixed():
     assert filled()["checkpoint_storage"] == {
         "type": "shared_fs",
