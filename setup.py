@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("containers", "experiment", "pipelines", "sample-data")
+SHIPPED = ("containers", "experiment", "pipelines", "sample-data", "templates")
 GENERATED = shutil.ignore_patterns("__pycache__", ".*_cache", ".ipynb_checkpoints", "*data_part*.csv*")
 
 

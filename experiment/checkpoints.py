@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import determined as det
-import numpy as np
 import torch
 from determined import pytorch
 from features import FeatureSpec
@@ -83,16 +82,3 @@ def read_spec(context: pytorch.PyTorchTrialContext, uuid: str) -> FeatureSpec | 
     with context._core.checkpoint.restore_path(uuid, selector=lambda path: path in wanted) as folder:
         found = [Path(folder) / name for name in wanted if (Path(folder) / name).exists()]
         return FeatureSpec.from_json(found[0].read_text(encoding="utf-8")) if found else None
-
-
-def allow_restoring() -> None:
-    """Let torch 2.6 and later restore Determined's checkpoints without unpickling arbitrary objects.
-
-    Determined calls ``torch.load`` without ``weights_only``, which torch 2.6 turned on by default; numpy's random
-    state, which is in every checkpoint, is then refused unless its types are named.
-    """
-    if not hasattr(torch.serialization, "add_safe_globals"):
-        return
-    state = np.random.get_state(legacy=False)["state"]["key"]
-    reconstruct = state.__reduce__()[0]
-    torch.serialization.add_safe_globals([reconstruct, np.ndarray, np.dtype, type(state.dtype)])

@@ -27,6 +27,7 @@ import torch
 from data import NoDataError, fetch
 from determined import pytorch
 from network import build_model
+from restoring import allow_restoring
 
 logger = logging.getLogger("experiment.trial")
 
@@ -35,7 +36,7 @@ class ChurnTrial(pytorch.PyTorchTrial):
     """Binary classification of customers: 1 leaves, 0 stays."""
 
     def __init__(self, context: pytorch.PyTorchTrialContext) -> None:
-        checkpoints.allow_restoring()
+        allow_restoring()
         self.context = context
         self.hparams: Mapping[str, Any] = context.get_hparams()
         config = context.get_data_config()

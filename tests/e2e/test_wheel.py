@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ("containers", "experiment", "pipelines", "sample-data")
+SHIPPED = ("containers", "experiment", "pipelines", "sample-data", "templates")
 
 
 def tracked(*folders):

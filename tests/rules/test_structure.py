@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CODE_FOLDERS = ("src", "containers", "experiment", "sample-data", "scripts", "bench")
+CODE_FOLDERS = ("src", "containers", "experiment", "templates", "sample-data", "scripts", "bench")
 
 
 def python_files(*folders):
@@ -45,7 +45,7 @@ def test_the_dependency_rule_holds():
 
 
 def test_the_pipeline_never_imports_pdk():
-    for path in python_files("containers", "experiment", "sample-data"):
+    for path in python_files("containers", "experiment", "templates", "sample-data"):
         assert not [name for name in imports(path) if name.split(".")[0] == "pdk"], path
 
 
@@ -111,7 +111,14 @@ def test_every_module_says_what_it_is():
 
 def test_unit_tests_mirror_the_code():
     known = {p.relative_to(ROOT / "src/pdk").parent for p in python_files("src")}
-    known |= {Path("experiment"), Path("train"), Path("deploy"), Path("sample_data"), Path("scripts")}
+    known |= {
+        Path("experiment"),
+        Path("train"),
+        Path("deploy"),
+        Path("sample_data"),
+        Path("scripts"),
+        Path("templates"),
+    }
     for path in python_files("tests/unit"):
         assert path.parent.relative_to(ROOT / "tests/unit") in known, path
 

@@ -1,9 +1,6 @@
-import io
 import json
-import random
 
 import checkpoints
-import numpy as np
 import torch
 from features import FeatureSpec, Scale
 from network import build_model
@@ -28,14 +25,3 @@ def test_the_files_rebuild_the_network_without_determined_or_pickle(tmp_path):
     again.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     rows = torch.randn(5, 1)
     assert torch.equal(again(rows), model(rows))
-
-
-def test_the_random_states_determined_keeps_can_be_restored_safely():
-    state = {"np": np.random.get_state(), "python": random.getstate(), "torch": torch.random.get_rng_state()}
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    checkpoints.allow_restoring()
-    buffer.seek(0)
-    restored = torch.load(buffer, weights_only=True)
-    assert (restored["np"][1] == state["np"][1]).all()
-    assert restored["python"] == state["python"]
