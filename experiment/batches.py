@@ -1,6 +1,6 @@
 """In-memory batches: the rows split, and a loader that slices a batch out of a tensor at once.
 
-Called by ``ChurnTrial``. Determined wants its own ``DataLoader``, which knows how to repeat, skip and shard; what
+Called by ``TabularTrial``. Determined wants its own ``DataLoader``, which knows how to repeat, skip and shard; what
 would make it slow is one call per row and collating rows into a batch, and ``__getitems__`` avoids both.
 """
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from columns import Table
 from determined import pytorch
-from table import Table
 from torch.utils.data import Dataset
 
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -20,11 +20,11 @@ _64_BITS = 0xFFFFFFFFFFFFFFFF
 
 
 class Rows(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Features, float32 (rows, n_features), and labels, float32 (rows,), fetched by lists of indices."""
+    """Features, float32 (rows, n_features), and the loss's targets, (rows,), fetched by lists of indices."""
 
-    def __init__(self, features: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> None:
+    def __init__(self, features: np.ndarray[Any, Any], labels: torch.Tensor) -> None:
         self.features = torch.from_numpy(features)
-        self.labels = torch.from_numpy(labels.astype(np.float32))
+        self.labels = labels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,7 +51,7 @@ def loader(rows: Rows, batch_size: int, seed: int | None = None) -> pytorch.Data
 def validation_rows(table: Table, label: str, fraction: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which rows are held out: a boolean per row, true for about ``fraction`` of them.
 
-    A row's side depends on its values alone (not on its label, its place or its file), so a customer that comes
+    A row's side depends on its values alone (not on its label, its place or its file), so one that comes
     again in a later commit is never trained on after having been held out. Each side gets at least one row.
     """
     if table.rows < 2:

@@ -4,7 +4,7 @@ Beside Determined's own files (which need Determined and pickle to read) every c
 server needs::
 
     model.py            class Model, from the experiment's own ``serving/``
-    features.py         the preprocessing, and network.py, the network: the code that was trained
+    features.py         the preprocessing, with feature_spec.py, and network.py, the network: the code that was trained
     feature_spec.json   the fitted preprocessing, for ``features.encode``
     model_config.json   what ``network.build_model`` was called with, and the versions it ran on
     weights.pt          the network's state dict, tensors only: torch.load(..., weights_only=True)
@@ -24,8 +24,9 @@ from typing import Any
 
 import determined as det
 import torch
+from contract import load
 from determined import pytorch
-from features import FeatureSpec
+from feature_spec import FeatureSpec
 from signature import signature_of
 
 logger = logging.getLogger("experiment.checkpoints")
@@ -36,7 +37,7 @@ FEATURE_SPEC = "feature_spec.json"
 MODEL_CONFIG = "model_config.json"
 WEIGHTS = "weights.pt"
 # The modules that the served model imports.
-MODULES = ("features.py", "network.py")
+MODULES = ("features.py", "feature_spec.py", "network.py")
 
 
 class ServingFiles(pytorch.PyTorchCallback):
@@ -59,6 +60,7 @@ def write(folder: Path, spec: FeatureSpec, model: torch.nn.Module, hparams: Mapp
     plain = model.module if isinstance(model, torch.nn.parallel.DistributedDataParallel) else model
     config = {
         "n_features": spec.n_features,
+        "n_outputs": spec.n_outputs,
         "hparams": dict(hparams),
         "torch": str(torch.__version__),
         "determined": str(det.__version__),
@@ -67,7 +69,8 @@ def write(folder: Path, spec: FeatureSpec, model: torch.nn.Module, hparams: Mapp
     for name in MODULES:
         shutil.copyfile(HERE / name, folder / name)
     (folder / FEATURE_SPEC).write_text(spec.to_json(), encoding="utf-8")
-    (folder / "signature.json").write_text(json.dumps(signature_of(spec), indent=1) + "\n", encoding="utf-8")
+    signature = json.dumps(signature_of(spec, load()), indent=1, ensure_ascii=False)
+    (folder / "signature.json").write_text(signature + "\n", encoding="utf-8")
     (folder / MODEL_CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     torch.save({name: tensor.detach().cpu() for name, tensor in plain.state_dict().items()}, folder / WEIGHTS)
 

@@ -1,6 +1,6 @@
 """Where the data comes from: a commit in Pachyderm, or files named in the configuration.
 
-``ChurnTrial`` calls ``fetch`` with the ``data`` section of the experiment config; the train container calls
+``TabularTrial`` calls ``fetch`` with the ``data`` section of the experiment config; the train container calls
 ``download`` to validate the same files first. Trained on is what a commit *changed*: against the commit the last
 registered version was trained on, or against nothing for the first. To train on everything every time, leave
 ``previous_commit`` empty (``train.py --no-incremental`` does).

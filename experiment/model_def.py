@@ -1,8 +1,7 @@
-"""The trial Determined runs: entrypoint ``model_def:ChurnTrial``.
+"""The trial Determined runs: entrypoint ``model_def:TabularTrial``.
 
 Data comes from ``data.py``, is read against the contract by ``table.py``, encoded by ``features.py`` and trained
-in memory. The searcher metric is ``val_auc``: it needs no threshold, is not moved by how many customers of a
-commit left, and is what two versions are compared by; loss and accuracy are reported beside it.
+in memory; ``tasks.py`` says what is learned: one of two classes, one of several, or a number.
 
 A warm start (``searcher.source_checkpoint_uuid``) continues with the weights *and the first fit* of the
 preprocessing: weights mean nothing under other scales. ``data.refit: true`` fits anew instead.
@@ -13,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import batches
@@ -20,20 +20,22 @@ import checkpoints
 import contract as contracts
 import determined as det
 import features
-import metrics
 import numpy as np
 import table as tables
+import tasks
 import torch
+from columns import Table, taken
 from data import NoDataError, fetch
 from determined import pytorch
+from fitting import fit
 from network import build_model
 from restoring import allow_restoring
 
 logger = logging.getLogger("experiment.trial")
 
 
-class ChurnTrial(pytorch.PyTorchTrial):
-    """Binary classification of customers: 1 leaves, 0 stays."""
+class TabularTrial(pytorch.PyTorchTrial):
+    """Learns the contract's label from its other columns."""
 
     def __init__(self, context: pytorch.PyTorchTrialContext) -> None:
         allow_restoring()
@@ -46,7 +48,7 @@ class ChurnTrial(pytorch.PyTorchTrial):
         self._table = _read(config, self._contract)
         self._start_checkpoint = _start_checkpoint()
         self.spec = self._spec_for(self._start_checkpoint)
-        self.model = context.wrap_model(build_model(self.spec.n_features, self.hparams))
+        self.model = context.wrap_model(build_model(self.spec.n_features, self.hparams, self.spec.n_outputs))
         self._optimizer = context.wrap_optimizer(
             torch.optim.AdamW(
                 self.model.parameters(),
@@ -54,7 +56,7 @@ class ChurnTrial(pytorch.PyTorchTrial):
                 weight_decay=float(self.hparams["weight_decay"]),
             )
         )
-        self._loss = torch.nn.BCEWithLogitsLoss()
+        self._loss = tasks.loss(self.spec)
         self._total_batches = _length_in_batches(context.get_experiment_config())
         self._held_out = batches.validation_rows(self._table, self._label, float(self.hparams["validation_fraction"]))
 
@@ -87,7 +89,7 @@ class ChurnTrial(pytorch.PyTorchTrial):
         """One step of the optimizer."""
         rows, labels = cast("Sequence[torch.Tensor]", batch)  # as batches.loader gives it
         self._set_learning_rate(batch_idx)
-        loss = self._loss(self.model(rows).squeeze(1), labels)
+        loss = self._loss(self.model(rows), labels)
         self.context.backward(loss)
         self.context.step_optimizer(self._optimizer)
         return {"loss": loss}
@@ -98,22 +100,20 @@ class ChurnTrial(pytorch.PyTorchTrial):
         """Metrics over all held-out rows; an AUC is no mean over batches."""
         scores, labels = [], []
         for rows, batch_labels in data_loader:
-            scores.append(self.model(self.context.to_device(rows)).squeeze(1).cpu())
+            scores.append(self.model(self.context.to_device(rows)).cpu())
             labels.append(batch_labels)
-        logits = torch.cat(scores).double().numpy()
-        truth = torch.cat(labels).double().numpy()
-        return {
-            "val_loss": metrics.log_loss(logits, truth),
-            "val_acc": metrics.accuracy(logits, truth),
-            "val_auc": metrics.auc(logits, truth),
-        }
+        return tasks.evaluate(torch.cat(scores).double().numpy(), torch.cat(labels).double().numpy(), self.spec)
 
     def _rows(self, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> batches.Rows:
-        columns = {name: _chosen(column, chosen) for name, column in self._table.columns.items()}
-        return batches.Rows(features.encode(columns, self.spec), np.asarray(columns[self._label]))
+        columns = {name: taken(column, chosen) for name, column in self._table.columns.items()}
+        labels = tasks.targets(np.asarray(columns[self._label]), self.spec)
+        return batches.Rows(features.encode(columns, self.spec), labels)
 
     def _fitted_spec(self) -> features.FeatureSpec:
-        spec = features.fit(self._table.columns, self._contract)
+        try:
+            spec = fit(self._table.columns, self._contract)
+        except features.FeatureError as error:
+            raise _refused(str(error)) from error
         logger.info("fitted the preprocessing to %d rows: %d features", self._table.rows, spec.n_features)
         return spec
 
@@ -139,6 +139,13 @@ class ChurnTrial(pytorch.PyTorchTrial):
                 f"the contract's columns differ from those checkpoint {checkpoint} was fitted to: "
                 f"{', '.join(sorted(wanted ^ set(kept.columns)))}. Start afresh (train.py --no-incremental)"
             )
+        if (kept.task, kept.classes) != (contracts.task_of(self._contract), contracts.classes_of(self._contract)):
+            raise _refused(
+                f"checkpoint {checkpoint} was trained for {kept.task} {list(kept.classes)}, the contract says "
+                f"{contracts.task_of(self._contract)} {list(contracts.classes_of(self._contract))}. Start afresh "
+                "(train.py --no-incremental)"
+            )
+        kept = replace(kept, threshold=float(self._contract.get("threshold", 0.5)))
         logger.info("keeping the fit of checkpoint %s: %d features", checkpoint, kept.n_features)
         return kept
 
@@ -158,7 +165,7 @@ class ChurnTrial(pytorch.PyTorchTrial):
             group["weight_decay"] = float(self.hparams["weight_decay"])
 
 
-def _read(config: Mapping[str, Any], contract: contracts.Contract) -> tables.Table:
+def _read(config: Mapping[str, Any], contract: contracts.Contract) -> Table:
     try:
         with fetch(config, contract) as files:
             table = tables.read_all(files, contract)
@@ -190,10 +197,3 @@ def _start_checkpoint() -> str | None:
 def _length_in_batches(config: Mapping[str, Any]) -> int | None:
     length = config.get("searcher", {}).get("max_length")
     return int(length["batches"]) if isinstance(length, Mapping) and "batches" in length else None
-
-
-def _chosen(column: tables.Column, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> tables.Column:
-    if isinstance(column, np.ndarray):
-        values: tables.Column = column[chosen]
-        return values
-    return [value for value, wanted in zip(column, chosen.tolist(), strict=True) if wanted]

@@ -20,8 +20,8 @@ class Compress(nn.Module):
         return torch.sign(x) * torch.log1p(torch.abs(x))
 
 
-def build_model(n_features: int, hparams: Mapping[str, Any]) -> nn.Module:
-    """Multi-layer perceptron: float32 (rows, ``n_features``) to one churn logit per row, shape (rows, 1).
+def build_model(n_features: int, hparams: Mapping[str, Any], n_outputs: int = 1) -> nn.Module:
+    """Multi-layer perceptron: float32 (rows, ``n_features``) to float32 (rows, ``n_outputs``), logits or a number.
 
     ``hparams``: ``hidden_size`` (width of the first hidden layer; each further one is half as wide), ``layers``
     (how many), ``dropout`` (share, 0 to below 1). Others are ignored.
@@ -32,4 +32,4 @@ def build_model(n_features: int, hparams: Mapping[str, Any]) -> nn.Module:
         size = max(1, int(hparams["hidden_size"]) >> i)
         layers += [nn.Linear(width, size), nn.SiLU(), nn.Dropout(float(hparams["dropout"]))]
         width = size
-    return nn.Sequential(*layers, nn.Linear(width, 1))
+    return nn.Sequential(*layers, nn.Linear(width, n_outputs))

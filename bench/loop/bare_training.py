@@ -6,6 +6,7 @@ from typing import Any
 import checkpoints
 import contract as contracts
 import features
+import fitting
 import metrics
 import pandas as pd
 import torch
@@ -23,7 +24,7 @@ def train(frame: pd.DataFrame, config: dict[str, Any], checkpoint: Path) -> None
     label = contracts.label_of(contract)["name"]
     held_out = frame.sample(frac=float(hparams["validation_fraction"]), random_state=0).index
     columns = {name: frame[name].tolist() for name in frame.columns}
-    spec = features.fit(columns, contract)
+    spec = fitting.fit(columns, contract)
     rows = torch.from_numpy(features.encode(columns, spec))
     labels = torch.tensor(frame[label].to_numpy(), dtype=torch.float32)
     is_held_out = torch.zeros(len(frame), dtype=torch.bool)

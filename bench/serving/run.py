@@ -37,7 +37,7 @@ for folder in (ROOT / "containers" / "deploy", ROOT / "experiment"):
     sys.path.insert(0, str(folder))
 
 import checkpoints  # noqa: E402
-import features  # noqa: E402
+import fitting  # noqa: E402
 import network  # noqa: E402
 from deployment import archive  # noqa: E402
 from deployment.build import BuildOptions, run  # noqa: E402
@@ -117,7 +117,7 @@ def write_trained(folder: Path) -> None:
     contract = json.loads((ROOT / "experiment" / "contract.json").read_text())
     sample = json.loads((ROOT / "sample-data" / "customer_churn_sample.json").read_text())
     hparams = yaml.safe_load((ROOT / "experiment" / "const.yaml").read_text())["hyperparameters"]
-    spec = features.fit({name: list(values.values()) for name, values in sample.items()}, contract)
+    spec = fitting.fit({name: list(values.values()) for name, values in sample.items()}, contract)
     torch.manual_seed(0)
     model = network.build_model(spec.n_features, hparams)
     checkpoints.write(folder / "checkpoint" / "serving", spec, model, hparams)

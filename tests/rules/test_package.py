@@ -55,7 +55,7 @@ def imported(folder):
         ("src/pdk", ()),
         ("containers/train", ("train",)),
         ("containers/deploy", ("deploy",)),
-        ("experiment", ("train",)),
+        ("experiment", ("train", "parquet")),
         ("sample-data", ()),
     ],
 )

@@ -22,6 +22,7 @@ HPARAMS = yaml.safe_load((EXPERIMENT / "const.yaml").read_text())["hyperparamete
 sys.path[:0] = [str(CONTAINER), str(EXPERIMENT)]
 import checkpoints  # noqa: E402
 import features as experiment_features  # noqa: E402
+import fitting  # noqa: E402
 import network as experiment_network  # noqa: E402
 from deployment.build import BuildOptions, run  # noqa: E402
 from deployment.rollout import Clock, Rollout, RolloutOptions  # noqa: E402
@@ -43,7 +44,7 @@ def sample():
 def feature_spec(features):
     contract = json.loads((EXPERIMENT / "contract.json").read_text())
     columns = {name: list(values.values()) for name, values in SAMPLE.items()}
-    return features.fit(columns, contract)
+    return fitting.fit(columns, contract)
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def test_one_row_cannot_be_split():
 
 
 def rows_of(count):
-    return batches.Rows(np.arange(count * 2, dtype=np.float32).reshape(count, 2), np.arange(count))
+    return batches.Rows(np.arange(count * 2, dtype=np.float32).reshape(count, 2), torch.arange(count).float())
 
 
 def test_a_loader_gives_every_row_once_an_epoch_and_shuffles_by_its_seed():

@@ -2,7 +2,7 @@ import json
 
 import checkpoints
 import torch
-from features import FeatureSpec, Scale
+from feature_spec import FeatureSpec, Scale
 from network import build_model
 
 SPEC = FeatureSpec(("a",), {"a": Scale(0.0, 1.0)}, {}, "y")
@@ -13,8 +13,8 @@ def test_the_files_rebuild_the_network_without_determined_or_pickle(tmp_path):
     model = build_model(SPEC.n_features, HPARAMS).eval()
     checkpoints.write(tmp_path, SPEC, model, HPARAMS)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "feature_spec.json", "features.py", "model.py", "model_config.json", "network.py", "signature.json",
-        "weights.pt",
+        "feature_spec.json", "feature_spec.py", "features.py", "model.py", "model_config.json", "network.py",
+        "signature.json", "weights.pt",
     ]  # fmt: skip
 
     assert FeatureSpec.from_json((tmp_path / "feature_spec.json").read_text()) == SPEC

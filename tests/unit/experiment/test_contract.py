@@ -38,7 +38,7 @@ def with_column(contract, index, **changes):
     ("change", "reason"),
     [
         (lambda c: [], "must be an object with the keys"),
-        (lambda c: {**c, "colums": []}, "must be an object with the keys"),
+        (lambda c: {**c, "colums": []}, "unknown key 'colums'; known are"),
         (lambda c: {**c, "version": 7}, "version must be 1"),
         (lambda c: {**c, "files": []}, "files must be a list"),
         (lambda c: {**c, "extra_columns": "drop"}, "extra_columns must be"),

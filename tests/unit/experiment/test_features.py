@@ -5,10 +5,12 @@ import math
 import sys
 from pathlib import Path
 
+import feature_spec
 import features
+import fitting
 import numpy as np
 import pytest
-from features import FeatureError, FeatureSpec, RowError, Scale
+from feature_spec import FeatureError, FeatureSpec, RowError, Scale
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,7 +126,7 @@ def test_missing_values_are_filled_in_only_where_declared_and_marked():
 
 def test_fit_learns_scales_and_categories(contract):
     columns = {"churn": [0, 1], "revenue": [40.0, 60.0], "months": [3, 3], "plan": ["gold", "gold"]}
-    spec = features.fit(columns, contract)
+    spec = fitting.fit(columns, contract)
     assert spec.columns == ("months", "plan", "revenue")
     assert spec.label == "churn"
     assert spec.numeric["revenue"] == Scale(50.0, 10.0)
@@ -136,7 +138,7 @@ def test_fit_takes_the_categories_it_sees_where_the_contract_lists_none(contract
     del contract["columns"][1]["categories"]
     contract["unknown_categories"] = "other"
     columns = {"churn": [0, 1, 0], "revenue": [1.0, 2.0, 3.0], "months": [3, 4, 5], "plan": ["z", "a", "z"]}
-    spec = features.fit(columns, contract)
+    spec = fitting.fit(columns, contract)
     assert spec.categorical == {"plan": ("a", "z")}
     assert spec.allow_unknown_categories
 
@@ -145,7 +147,7 @@ def test_fit_leaves_missing_values_out_of_the_scale(contract):
     contract["columns"][3]["missing"] = {"impute": "mean"}
     contract["columns"][1]["missing"] = {"impute": "gold"}
     columns = {"churn": [0, 1], "revenue": [math.nan, 60.0], "months": [3, 4], "plan": ["gold", None]}
-    spec = features.fit(columns, contract)
+    spec = fitting.fit(columns, contract)
     assert spec.impute == {"plan": "gold", "revenue": 60.0}
     assert features.encode(columns, spec).shape == (2, spec.n_features)
 
@@ -161,7 +163,7 @@ def test_fit_leaves_missing_values_out_of_the_scale(contract):
 )
 def test_fit_refuses_what_encode_would(contract, columns, reason):
     with pytest.raises(FeatureError, match=reason):
-        features.fit(columns, contract)
+        fitting.fit(columns, contract)
 
 
 def test_a_spec_survives_json():
@@ -258,7 +260,7 @@ def test_the_churn_data_gives_the_width_the_original_network_had(churn_contract)
         (Path(features.__file__).parents[1] / "sample-data" / "customer_churn_sample.json").read_text()
     )
     columns = {name: list(rows.values()) for name, rows in request.items()}
-    spec = features.fit(columns, churn_contract)
+    spec = fitting.fit(columns, churn_contract)
     assert spec.n_features == 139
     encoded = features.encode(columns, spec)
     assert encoded.shape == (10, 139)
@@ -266,11 +268,13 @@ def test_the_churn_data_gives_the_width_the_original_network_had(churn_contract)
     assert (one[0] == encoded[3]).all()
 
 
-def test_it_runs_where_only_numpy_and_an_old_python_are():
-    source = Path(features.__file__).read_text()
+@pytest.mark.parametrize("module", [features, feature_spec])
+def test_it_runs_where_only_numpy_and_an_old_python_are(module):
+    source = Path(module.__file__).read_text()
     tree = ast.parse(source, feature_version=(3, 9))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in imported} - set(sys.stdlib_module_names) == {"numpy"}
+    others = {name.partition(".")[0] for name in imported} - set(sys.stdlib_module_names)
+    assert others <= {"numpy", "feature_spec"}
     assert "from __future__ import annotations" in source  # `X | None` is evaluated nowhere
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "strict"]

@@ -1,9 +1,7 @@
 """A real trial, run by Determined's own trainer in its local mode: no master, no cluster."""
 
-import copy
 import json
 import logging
-import pickle
 import re
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import generate
 import model_def
 import pytest
 import yaml
-from determined import pytorch
+from trials import as_another_trials, assert_refused
 
 CONFIG = yaml.safe_load((Path(model_def.__file__).parent / "const.yaml").read_text())
 BATCHES = 300
@@ -21,52 +19,6 @@ BATCHES = 300
 @pytest.fixture(scope="module")
 def csvs(tmp_path_factory):
     return generate.generate(tmp_path_factory.mktemp("data"), rows=16_000)
-
-
-@pytest.fixture
-def run_trial(tmp_path, monkeypatch, capfd):
-    """Run a trial over files, from a checkpoint or afresh: (trial, checkpoint folder, val_auc by batch)."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "store"))
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-
-    def run(files, batches=BATCHES, start=None, hparams=None, **data):
-        config = copy.deepcopy(CONFIG)
-        config["data"].update(files=[str(file) for file in files], **data)
-        config["searcher"]["max_length"]["batches"] = batches
-        hyperparameters = {**config["hyperparameters"], **(hparams or {})}
-        logging.getLogger("determined").setLevel(logging.INFO)
-        before = set((tmp_path / "store").rglob("state_dict.pth"))
-        with pytorch.init(hparams=hyperparameters, exp_conf=config, enable_tensorboard_logging=False) as context:
-            trial = model_def.ChurnTrial(context)
-            scores = {}
-            report = context._core.train.report_validation_metrics
-            monkeypatch.setattr(
-                context._core.train,
-                "report_validation_metrics",
-                lambda steps_completed, metrics: (
-                    scores.update({steps_completed: metrics}),
-                    report(steps_completed, metrics),
-                ),
-            )
-            pytorch.Trainer(trial, context).fit(
-                max_length=pytorch.Batch(batches),
-                validation_period=pytorch.Batch(100),
-                checkpoint_policy="none",
-                latest_checkpoint=start,
-            )
-        (weights,) = set((tmp_path / "store").rglob("state_dict.pth")) - before
-        return trial, weights.parent, scores
-
-    return run
-
-
-def as_another_trials(folder):
-    """Make a local checkpoint look like another trial's. All local trials are number 0, and would resume."""
-    state = pickle.loads((folder / "trial_state.pkl").read_bytes())
-    (folder / "trial_state.pkl").write_bytes(pickle.dumps({**state, "trial_id": 41}))
-    return folder.name
 
 
 def test_a_first_training_and_a_warm_start(csvs, run_trial, caplog):
@@ -96,14 +48,6 @@ def test_a_first_training_and_a_warm_start(csvs, run_trial, caplog):
     assert "scales and categories are fitted anew" in caplog.text
     assert refitted.spec != stored
     assert refitted.spec.numeric["mou_Mean"].mean < stored.numeric["mou_Mean"].mean
-
-
-def assert_refused(run, reason, caplog):
-    """Determined turns InvalidHP into exit code 0, so that there is no retry, and says nothing of the reason."""
-    with pytest.raises(SystemExit) as stop:
-        run()
-    assert stop.value.code == 0
-    assert re.search(reason, caplog.text)
 
 
 def test_a_checkpoint_without_a_spec_is_refused(csvs, run_trial, caplog):
@@ -148,7 +92,7 @@ def test_no_data_ends_the_trial_with_the_reason_in_its_log(run_trial, monkeypatc
 
 
 def test_the_config_is_one_a_master_takes():
-    assert CONFIG["entrypoint"] == "model_def:ChurnTrial"
+    assert CONFIG["entrypoint"] == "model_def:TabularTrial"
     assert set(CONFIG["data"]["pachyderm"]) == {
         "host", "port", "project", "repo", "branch", "token", "previous_commit",
     }  # fmt: skip
