@@ -28,6 +28,7 @@ from columns import Table, taken
 from data import NoDataError, fetch
 from determined import pytorch
 from fitting import fit
+from holdout import validation_rows
 from network import build_model
 from restoring import allow_restoring
 
@@ -58,7 +59,7 @@ class TabularTrial(pytorch.PyTorchTrial):
         )
         self._loss = tasks.loss(self.spec)
         self._total_batches = _length_in_batches(context.get_experiment_config())
-        self._held_out = batches.validation_rows(self._table, self._label, float(self.hparams["validation_fraction"]))
+        self._held_out = validation_rows(self._table, self._label, float(self.hparams["validation_fraction"]))
 
     def start_from(self, checkpoint: str | None) -> None:
         """Called before the loaders are built, with the checkpoint the weights will come from.

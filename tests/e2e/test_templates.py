@@ -104,3 +104,37 @@ def test_image(module_stack, tmp_path):
     module_stack.pdk("wait", "commit", "digits-rollout@master", "--project", "digits", check=False)
     assert "does not know ten: set train.incremental: false" in module_stack.pdk("status").stdout
     assert ask(module_stack, "digits", sample)[1] == "2"
+
+
+def test_sklearn(module_stack, tmp_path):
+    folder = template_project.make("sklearn", "boxes", tmp_path / "boxes")
+    module_stack.pdk("apply", str(folder))
+    for version in (1, 2):
+        log = put_boxes(module_stack, tmp_path, version)
+        assert "the data keeps its contract: 200 rows" in log
+    assert "going on from version 1" in log
+    status, served, answer = ask(module_stack, "boxes", (folder / "sample-request.json").read_text())
+    assert (status, served) == (200, "2")
+    ((label, probability),) = answer["predictions"]
+    assert (label, probability > 0.9) == (1, True)
+
+    # A forest does not go on from what was there before.
+    (folder / "estimator.py").write_text(
+        "from sklearn.ensemble import RandomForestClassifier\n\n"
+        "def make_estimator(task):\n    return RandomForestClassifier(random_state=0)\n"
+    )
+    module_stack.pdk("apply", str(folder))
+    put_boxes(module_stack, tmp_path, 3)
+    experiment = max(module_stack.systems().determined.list_experiments(), key=lambda each: each.id)
+    log = "".join(experiment.list_trials()[0].iter_logs())
+    assert "RandomForestClassifier cannot go on from the MLPClassifier of before: training afresh on all data" in log
+    assert "3.csv" in log.partition("downloaded what changed since the beginning")[2]
+    assert ask(module_stack, "boxes", (folder / "sample-request.json").read_text())[1] == "3"
+
+
+def put_boxes(stack, folder, version):
+    random = np.random.default_rng(version)
+    rows = [(*random.normal(size=2), random.choice(["red", "blue"])) for _ in range(200)]
+    lines = [f"{length},{width},{colour},{int(2 * length > width)}" for length, width, colour in rows]
+    (folder / "part.csv").write_text("\n".join(["length,width,colour,label", *lines]) + "\n")
+    return commit(stack, "boxes", f"boxes-data@master:{version}.csv", "-f", f"{folder}/part.csv")
