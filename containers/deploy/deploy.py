@@ -41,9 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build(args: argparse.Namespace) -> None:
     """Make, check and store the archive, and write model-info.yaml for the rollout."""
     from deployment.build import BuildOptions, run  # noqa: PLC0415 - each command loads only what it needs
+    from deployment.staging import Given  # noqa: PLC0415
 
     if bool(args.cloud_model_host) != bool(args.cloud_model_bucket):
         raise InputError("--cloud-model-host and --cloud-model-bucket belong together: give both, or neither")
+    if args.extra_files and not args.handler:
+        raise InputError("--extra-files go with --handler: a serving folder holds its files itself")
     options = BuildOptions(
         source=_input(args.input),
         output=args.output,
@@ -54,6 +57,7 @@ def build(args: argparse.Namespace) -> None:
         host=args.cloud_model_host,
         bucket=args.cloud_model_bucket,
         credentials_file=args.google_application_credentials,
+        given=Given(args.handler, args.extra_files) if args.handler else None,
         serving=Serving(
             max_rows=args.max_rows,
             workers=args.workers,
@@ -82,6 +86,7 @@ def rollout(args: argparse.Namespace) -> None:
         tolerations=args.tolerations,
         requests=args.resource_requests,
         limits=args.resource_limits,
+        runtime=args.runtime,
         timeout=args.timeout,
         wait=args.wait,
         force=args.force,
@@ -134,6 +139,14 @@ def _add_build_options(parser: argparse.ArgumentParser, environment: Mapping[str
         default=environment.get("GOOGLE_APPLICATION_CREDENTIALS"),
         help="key of the account that may write the bucket [GOOGLE_APPLICATION_CREDENTIALS]",
     )
+    add(
+        "--handler",
+        type=_optional,
+        metavar="FILE",
+        help="handler of a PyTorchTrial whose checkpoint has no serving/, relative to the experiment's code, else to "
+        "this folder; the network goes with it as TorchScript, scriptmodule.pt",
+    )
+    add("--extra-files", type=_list, default=[], metavar="A,B", help="files and folders the handler needs, likewise")
     add("--workers", type=_count, default=1, metavar="N", help="TorchServe workers per replica (default 1)")
     add("--batch-size", type=_count, default=1, metavar="N", help="requests answered together (default 1)")
     add("--max-batch-delay", type=_count, default=5, metavar="MS", help="longest wait for a batch to fill (default 5)")
@@ -164,6 +177,26 @@ def _add_rollout_options(parser: argparse.ArgumentParser, environment: Mapping[s
     add("--resource-requests", type=_pairs, default={}, metavar="KEY=VALUE,...", help="such as cpu=1,memory=2Gi")
     add("--resource-limits", type=_pairs, default={}, metavar="KEY=VALUE,...", help="such as cpu=2,memory=4Gi")
     add(
+        "--runtime",
+        type=_optional,
+        metavar="NAME",
+        help="serving runtime of the cluster that serves the model (default: KServe chooses); one whose annotation "
+        "pdk/python (such as 3.9) is too old for the archive is refused",
+    )
+    _add_ingress_options(parser, environment)
+    add(
+        "--wait",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="wait until the new revision answers (default: yes)",
+    )
+    add("--timeout", type=_seconds, default=600.0, metavar="SECONDS", help="deadline (default 600)")
+    add("--force", action="store_true", help="replace a newer model version: a rollback")
+
+
+def _add_ingress_options(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    add = parser.add_argument
+    add(
         "--ingress-host",
         type=_optional,
         metavar="HOST",
@@ -177,18 +210,14 @@ def _add_rollout_options(parser: argparse.ArgumentParser, environment: Mapping[s
         default=environment.get("INGRESS_PORT") or "80",
         help="[INGRESS_PORT] (default 80)",
     )
-    add(
-        "--wait",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="wait until the new revision answers (default: yes)",
-    )
-    add("--timeout", type=_seconds, default=600.0, metavar="SECONDS", help="deadline (default 600)")
-    add("--force", action="store_true", help="replace a newer model version: a rollback")
 
 
 def _optional(text: str) -> str | None:
     return text or None
+
+
+def _list(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _cloud(text: str) -> str | None:

@@ -30,6 +30,9 @@ from ts.utils.util import PredictionException
 
 logger = logging.getLogger(__name__)
 
+# With the envelope TorchServe writes an answer with a line and its indent for every value, so it may be so many times
+# as long (for values of one digit, six lists deep).
+WIDENED = 16
 NO_EXPLANATIONS = "this model offers no explanations: use :predict"
 
 
@@ -100,15 +103,17 @@ class ModelHandler(BaseHandler):
         """One request whose body the envelope has opened; an error can only leave as a PredictionException."""
         if self._is_explain():
             raise PredictionException(NO_EXPLANATIONS, HTTPStatus.NOT_IMPLEMENTED)
+        request = None
         try:
             request = v1_request.parse_instances(instances, self.shape)
             answer = self._with_questions(request, self.served.answer(request))
-            self._text({"predictions": answer})  # the envelope writes it itself, and would let NaN out
-        except (v1_request.BadRequest, serving_folder.BadInput) as error:
-            raise PredictionException(str(error), HTTPStatus.BAD_REQUEST) from error
-        except ModelFailed as error:
-            raise PredictionException(_fault(context, 0, error), HTTPStatus.INTERNAL_SERVER_ERROR) from error
-        plain: list[Any] = json.loads(to_json(answer)) if _is_foreign(answer) else answer
+            text = self._text({"predictions": answer})  # the envelope writes it itself, and would let NaN out
+            plain: list[Any] = json.loads(text)["predictions"] if _is_foreign(answer) else answer
+            if len(text) > self.max_answer // WIDENED:
+                self._demand_size(json.dumps({"predictions": plain}, indent=2))
+        except (ValueError, RuntimeError) as error:
+            status, reason = _verdict(context, 0, error, request)
+            raise PredictionException(reason, status) from error
         return plain
 
     def _answer_batch(self, entries: Sequence[Mapping[str, Any]], context: Any) -> list[str]:
@@ -117,6 +122,7 @@ class ModelHandler(BaseHandler):
         good: list[Good] = []
         for index, entry in enumerate(entries):
             context.set_response_content_type(index, "application/json")
+            request = None
             try:
                 if context.get_request_header(index, "explain") == "True":
                     raise NotImplementedError(NO_EXPLANATIONS)
@@ -125,14 +131,14 @@ class ModelHandler(BaseHandler):
                 empty = not request.rows
                 good.append(Good(index, request, None if empty else self.served.preprocess(rows, request.parameters)))
             except (ValueError, RuntimeError) as error:  # of ours: the model's own are sorted by then
-                answers[index] = _refuse(context, index, error)
+                answers[index] = _refuse(context, index, error, request)
         for each, outputs in zip(good, self._predict_together(good)):  # noqa: B905 - Python 3.9 has no strict=
             try:
                 if isinstance(outputs, Exception):
                     raise outputs
                 answers[each.place] = self._body(each.request, outputs)
             except (ValueError, RuntimeError) as error:
-                answers[each.place] = _refuse(context, each.place, error)
+                answers[each.place] = _refuse(context, each.place, error, each.request)
         return answers
 
     def _parse(self, entry: Mapping[str, Any]) -> v1_request.ParsedRequest:
@@ -174,12 +180,15 @@ class ModelHandler(BaseHandler):
 
     def _text(self, answer: Any) -> str:
         text = to_json(answer)
+        self._demand_size(text)
+        return text
+
+    def _demand_size(self, text: str) -> None:
         if len(text) > self.max_answer:  # TorchServe would say "Worker died." and start the worker anew
             raise ModelFailed(
                 f"the answer has {len(text)} bytes, the limit of this server is {self.max_answer} "
                 "(max_response_size): ask for fewer rows at a time"
             )
-        return text
 
     def _with_questions(self, request: v1_request.ParsedRequest, predictions: Any) -> Any:
         """Put what was asked of the server among the predictions, where it was asked."""
@@ -194,15 +203,26 @@ class ModelHandler(BaseHandler):
         return self.info if about == "model_info" else self.served.signature.document
 
 
-def _refuse(context: Any, index: int, error: Exception) -> str:
-    status, text = HTTPStatus.BAD_REQUEST, str(error)
-    if isinstance(error, NotImplementedError):
-        status = HTTPStatus.NOT_IMPLEMENTED
-    elif not isinstance(error, (v1_request.BadRequest, serving_folder.BadInput)):
-        status, text = HTTPStatus.INTERNAL_SERVER_ERROR, _fault(context, index, error)
+def _refuse(context: Any, index: int, error: Exception, request: v1_request.ParsedRequest | None) -> str:
+    status, text = _verdict(context, index, error, request)
     context.set_response_status(int(status), status.phrase, index)
     logger.warning("request %s refused with %d: %s", context.get_request_id(index), status, error)
     return json.dumps({"error": text})
+
+
+def _verdict(
+    context: Any, index: int, error: Exception, request: v1_request.ParsedRequest | None
+) -> tuple[HTTPStatus, str]:
+    """Whose fault an error is, and what the client is told."""
+    if isinstance(error, NotImplementedError):
+        return HTTPStatus.NOT_IMPLEMENTED, str(error)
+    if isinstance(error, (v1_request.BadRequest, serving_folder.BadInput)):
+        return HTTPStatus.BAD_REQUEST, str(error)
+    # TorchServe reads NaN and numbers beyond a double in a JSON body; a model that cannot is not at fault.
+    reason = v1_request.not_finite(request.rows) if request is not None else None
+    if reason is not None:
+        return HTTPStatus.BAD_REQUEST, reason
+    return HTTPStatus.INTERNAL_SERVER_ERROR, _fault(context, index, error)
 
 
 def _fault(context: Any, index: int, error: Exception) -> str:

@@ -29,6 +29,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from answers import has_no_number
+
 # Questions to the server, not to the model.
 QUESTIONS = ("model_info", "signature")
 # Names with a meaning of their own in a request; an object of a model's input may not have a property called so.
@@ -182,6 +184,17 @@ def decode(body: bytes | bytearray | str) -> Any:
         return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:  # JSONDecodeError is a ValueError
         raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def not_finite(rows: Sequence[Any]) -> str | None:
+    """Say where NaN or a number beyond a double is among the rows of a request; None if there is none."""
+    for number, row in enumerate(rows):
+        columns = row.items() if isinstance(row, Mapping) else [(None, row)]
+        for name, value in columns:
+            if has_no_number(value):
+                place = f"row {number}" if name is None else f"row {number}, column {name!r}"
+                return f"{place}: NaN, infinity and numbers beyond a double are no JSON numbers"
+    return None
 
 
 def _no_constant(name: str) -> Any:

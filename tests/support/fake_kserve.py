@@ -65,6 +65,7 @@ class FakeCluster(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Requests)
         self.calls, self.moves, self.refusals = [], [], {"GET": [], "POST": [], "PUT": [], "DELETE": []}
+        self.runtimes = {"old": {"pdk/python": "3.9"}, "silent": None}
         self.live, self.info, self.revision, self.number = None, EXAMPLE["predictions"][1], None, 0
 
     def get(self, path):
@@ -83,6 +84,11 @@ class FakeCluster(ThreadingHTTPServer):
             }
         if path.endswith("/log"):
             return 200, "loading\nRuntimeError: size mismatch\n"
+        if "servingruntimes/" in path:
+            name = path.rpartition("/")[2]
+            if "/clusterservingruntimes/" not in path or name not in self.runtimes:
+                return failure(404, "NotFound")
+            return 200, {"metadata": {"annotations": self.runtimes[name]}}
         if self.refusals["GET"]:
             return failure(*self.refusals["GET"].pop(0))
         if self.moves and self.live:

@@ -1,8 +1,7 @@
-"""Serving folder -> .mar, and the gate the .mar must pass before anything is stored. Called by `build.py`.
+"""Staged files -> .mar, and the gate the .mar must pass before anything is stored. Called by `build.py`.
 
 The archiver is run as a checked subprocess with a temporary folder of its own: called in-process it empties
 `<tmp>/<model name>` whatever is there (model_packaging_utils.copy_artifacts), so two builds on one machine collide.
-What the experiment left under `serving/` lies in the archive as it is, below `serving/`; the handler beside it.
 """
 
 import hashlib
@@ -15,15 +14,11 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from shutil import copyfile, copytree, ignore_patterns, move
 from typing import Any
 
-from deployment.errors import ArchiveError, InputError
+from deployment.errors import ArchiveError
+from deployment.staging import GENERIC, HERE, Staged
 
-HERE = Path(__file__).resolve().parent.parent
-HANDLER_FILES = ("handler.py", "v1_request.py", "serving_folder.py", "answers.py", "batch.py")
-SERVING = "serving"
-LARGEST_FOLDER = 4 * 1024**3
 ARCHIVER_SECONDS = 120
 GATE_SECONDS = 300
 
@@ -34,43 +29,37 @@ def versions() -> dict[str, str]:
     return {"python": python_version(), **{name: version(name) for name in packages}}
 
 
-def stage(checkpoint: Path, folder: Path, documents: Mapping[str, Any]) -> None:
-    """Lay out in `folder` what goes into the archive. Raises `InputError`.
-
-    That is the checkpoint's serving folder below `serving/`, the handler, and `documents` (name -> JSON value).
-    """
-    source = checkpoint / SERVING
-    if not (source / "model.py").is_file():
-        raise InputError(
-            f"{source}/model.py is missing: an experiment leaves there what is to be served, see "
-            "docs/your-own-model.md; the training job writes its checkpoint, look at that job's log"
-        )
-    size = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
-    if size > LARGEST_FOLDER:
-        raise InputError(f"{source} holds {size} bytes, more than the {LARGEST_FOLDER} an archive may have")
-    copytree(source, folder / SERVING, ignore=ignore_patterns("__pycache__"))
-    for name in HANDLER_FILES:
-        copyfile(HERE / name, folder / name)
-    for name, value in documents.items():
-        (folder / name).write_text(json.dumps(value, indent=1, allow_nan=False), encoding="utf-8")
+def script(checkpoint: Path, target: Path) -> None:
+    """Write the TorchScript of a PyTorchTrial's network to `target`, see `scripting.py`. Raises `ArchiveError`."""
+    command = [sys.executable, str(HERE / "scripting.py"), str(checkpoint), str(target)]
+    try:
+        result = _run(command, GATE_SECONDS, {"SERVING_MODE": "true"})
+    except subprocess.TimeoutExpired as error:
+        raise ArchiveError(f"the checkpoint was not loaded and scripted within {error.timeout:.0f} s") from error
+    if result.returncode != 0:
+        raise ArchiveError(f"the checkpoint cannot be made TorchScript: {_cause(result)}\n{_tail(result)}")
 
 
-def pack(folder: Path, model_name: str, model_version: str, scratch: Path) -> Path:
+def pack(staged: Staged, model_name: str, model_version: str, scratch: Path) -> Path:
     """Run torch-model-archiver over the staged files; gives the path of the .mar in `scratch`."""
     scratch.mkdir(parents=True)
     temporary = scratch / "tmp"
     temporary.mkdir()
-    handler = Path(move(folder / "handler.py", temporary / "handler.py"))
     command = [
         sys.executable, "-m", "model_archiver.model_packaging",
         "--model-name", model_name, "--version", model_version,
         # Of a folder the archiver takes what lies in it, folders included.
-        "--handler", str(handler), "--extra-files", str(folder),
+        "--handler", str(staged.folder / staged.handler), "--extra-files", str(staged.folder),
         "--export-path", str(scratch), "--archive-format", "zip-store",
     ]  # fmt: skip
-    requirements = folder / SERVING / "requirements.txt"
-    if requirements.is_file():
-        command += ["--requirements-file", str(requirements)]
+    files = {
+        "serialized-file": staged.serialized,
+        "model-file": staged.model_file,
+        "config-file": staged.config,
+        "requirements-file": staged.requirements,
+    }
+    for option, path in files.items():
+        command += [] if path is None else [f"--{option}", str(path)]
     result = _run(command, ARCHIVER_SECONDS, {"TMPDIR": str(temporary)})
     archive = scratch / f"{model_name}.mar"
     if result.returncode != 0 or not archive.is_file():
@@ -78,7 +67,7 @@ def pack(folder: Path, model_name: str, model_version: str, scratch: Path) -> Pa
     return archive
 
 
-def check(archive: Path, served_name: str, scratch: Path) -> dict[str, Any]:
+def check(archive: Path, served_name: str, scratch: Path, *, generic: bool, batch_size: int) -> dict[str, Any]:
     """Load the archive as a TorchServe worker does and let it answer its own example; gives what `gate.py` reports.
 
     In a process of its own: the archive's code is imported from the archive and nowhere else, and a model that hangs
@@ -86,7 +75,8 @@ def check(archive: Path, served_name: str, scratch: Path) -> dict[str, Any]:
     """
     scratch.mkdir(parents=True)
     report = scratch / "report.json"
-    command = [sys.executable, str(HERE / "gate.py"), str(archive), served_name, str(report)]
+    kind = "generic" if generic else "own"
+    command = [sys.executable, str(HERE / "gate.py"), str(archive), served_name, str(report), kind, str(batch_size)]
     try:
         result = _run(command, GATE_SECONDS, {"TMPDIR": str(scratch)})
     except subprocess.TimeoutExpired as error:
@@ -97,12 +87,21 @@ def check(archive: Path, served_name: str, scratch: Path) -> dict[str, Any]:
     return loaded
 
 
-def comparable(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the part of the gate's report that any copy of this model must reproduce: its numbers.
+def comparable(report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Give the part of the gate's report that any copy of this model must reproduce; None if nothing can be compared.
 
-    Who is asked for `model_info`, and what that says, differs between builds of one model, so both are left out.
+    That is a V1 request and its predictions. Who is asked for `model_info`, and what that says, differs between builds
+    of one model, so both are left out.
     """
-    return {"request": {"instances": report["request"]["instances"][:-1]}, "predictions": report["predictions"][:-1]}
+    if "predictions" in report:
+        request = {"instances": report["request"]["instances"][:-1]}
+        return {"request": request, "predictions": report["predictions"][:-1]}
+    request, answer = report["request"], report["answer"]
+    if not isinstance(request, dict) or not isinstance(request.get("instances"), list):
+        return None
+    if not isinstance(answer, dict) or not isinstance(answer.get("predictions"), list):
+        return None
+    return {"request": request, "predictions": answer["predictions"]}
 
 
 def add(archive: Path, name: str, document: Mapping[str, Any]) -> None:
@@ -116,9 +115,10 @@ def add(archive: Path, name: str, document: Mapping[str, Any]) -> None:
             raise ArchiveError(f"{archive.name} is damaged after adding {name} (first bad file: {damaged})")
 
 
-def handler_version() -> str:
+def handler_version(staged: Staged) -> str:
     """Name the handler by its content: the code changes, the version changes."""
-    content = b"".join((HERE / name).read_bytes() for name in HANDLER_FILES)
+    names = GENERIC if staged.generic else (staged.handler,)
+    content = b"".join((staged.folder / name).read_bytes() for name in names)
     return hashlib.sha256(content).hexdigest()[:12]
 
 

@@ -6,16 +6,17 @@ lets the next pipeline start, is written last.
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import move
 from typing import Any
 
-from deployment import archive, storage, torchserve_config
+from deployment import archive, staging, storage, torchserve_config
 from deployment.errors import InputError
 from deployment.modelinfo import FILE_NAME, TrainedModel, read_trained, write_yaml
+from deployment.staging import Given, Staged
 from deployment.torchserve_config import Serving
 
 PROBE_FILE = "probe.json"
@@ -23,7 +24,9 @@ PROBE_FILE = "probe.json"
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What the command line and the job's environment say. `host` is gcp, aws or None (the output commit)."""
+    """What the command line and the job's environment say. `host` is gcp, aws or None (the output commit); `given` the
+    handler and files of a PyTorchTrial without a serving folder.
+    """
 
     source: Path
     output: Path
@@ -35,6 +38,7 @@ class BuildOptions:
     bucket: str | None
     credentials_file: str | None
     serving: Serving
+    given: Given | None = None
 
 
 def run(options: BuildOptions, say: Callable[[str], None]) -> dict[str, Any]:
@@ -48,25 +52,51 @@ def run(options: BuildOptions, say: Callable[[str], None]) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory(prefix="deploy-") as name:
         scratch = Path(name)
-        made = _make(model, checkpoint, options, scratch)
+        staged = staging.stage(
+            checkpoint, scratch / "staged", options.given, lambda target: archive.script(checkpoint, target)
+        )
+        made = _make(model, staged, options, scratch)
         say(f"{made.name}: {made.stat().st_size} bytes")
-        report = archive.check(made, options.served_name, scratch / "gate")
-        say(f"the archive answers, with and without the kserve envelope: {report['predictions'][:-1]}")
+        report = archive.check(
+            made,
+            options.served_name,
+            scratch / "gate",
+            generic=staged.generic,
+            batch_size=options.serving.batch_size,
+        )
+        say(_said(report))
         # Inside the archive too: whoever serves it can ask what it answered here, and compare, before traffic moves.
-        archive.add(made, PROBE_FILE, archive.comparable(report))
+        comparable = archive.comparable(report)
+        if comparable is not None:
+            archive.add(made, PROBE_FILE, comparable)
         config = scratch / "config.properties"
         config.write_text(
             torchserve_config.render(options.served_name, str(model.version), made.name, options.serving),
             encoding="utf-8",
         )
         uri, digest = _store(made, config, model, options, say)
-        document = _model_info(model, made.name, digest, uri, options)
+        build = {"archive": made.name, "archive_sha256": digest, "uri": uri, "envelope": report["envelope"]}
+        if staged.requirements is not None:
+            build["requirements"] = True
+        build["requires_python"] = staged.requires_python()
+        document = _model_info(model, build, options)
     (options.output / PROBE_FILE).write_text(json.dumps(report), encoding="utf-8")
     write_yaml(options.output / FILE_NAME, document)
     return document
 
 
-def _make(model: TrainedModel, checkpoint: Path, options: BuildOptions, scratch: Path) -> Path:
+def _said(report: dict[str, Any]) -> str:
+    if "predictions" in report:
+        return f"the archive answers, with and without the kserve envelope: {report['predictions'][:-1]}"
+    if report["request"] is None:
+        return "the archive loads; it has no example (signature.json, sample-request.json), so nothing was asked of it"
+    how = "with" if report["envelope"] else "without"
+    if report["answer"] is None:
+        return f"the archive answers {how} the kserve envelope, otherwise each time or not in JSON: not compared later"
+    return f"the archive answers {how} the kserve envelope: {json.dumps(report['answer'])[:2000]}"
+
+
+def _make(model: TrainedModel, staged: Staged, options: BuildOptions, scratch: Path) -> Path:
     info = {
         "model": model.name,
         "model_version": model.version,
@@ -74,16 +104,16 @@ def _make(model: TrainedModel, checkpoint: Path, options: BuildOptions, scratch:
         "data_commit": model.data_commit,
         "code_commit": model.code_commit,
         "build_job": options.job,
-        "handler_version": archive.handler_version(),
+        "handler_version": archive.handler_version(staged),
         "built_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "versions": archive.versions(),
+        "requires_python": staged.requires_python(),
         "serving": {
             "max_rows": options.serving.max_rows,
             "max_response_bytes": options.serving.max_response_bytes,
         },
     }
-    staged = scratch / "staged"
-    archive.stage(checkpoint, staged, {"archive_info.json": info})
+    staged.add("archive_info.json", info)
     made = archive.pack(staged, options.served_name, str(model.version), scratch / "packed")
     return Path(move(made, scratch / f"{options.served_name}-v{model.version}.mar"))
 
@@ -113,7 +143,7 @@ def _store(
     return uri, digest
 
 
-def _model_info(model: TrainedModel, name: str, digest: str, uri: str, options: BuildOptions) -> dict[str, Any]:
+def _model_info(model: TrainedModel, build: Mapping[str, Any], options: BuildOptions) -> dict[str, Any]:
     return {
         **model.document,
         "build": {
@@ -121,9 +151,7 @@ def _model_info(model: TrainedModel, name: str, digest: str, uri: str, options: 
             "pipeline": options.pipeline,
             "project": options.project,
             "served_name": options.served_name,
-            "archive": name,
-            "archive_sha256": digest,
             "batch_size": options.serving.batch_size,
-            "uri": uri,
+            **build,
         },
     }

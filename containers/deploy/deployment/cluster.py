@@ -14,10 +14,12 @@ from kubernetes.client import ApiException, V1DeleteOptions, V1Preconditions
 from kubernetes.config import ConfigException
 
 from deployment import isvc
-from deployment.errors import ClusterError
+from deployment.errors import ClusterError, InputError
 
 REQUEST_SECONDS = 20
 CONTAINERS = ("storage-initializer", "kserve-container")
+# Annotation of a serving runtime: the Python of its image, such as "3.9".
+PYTHON = "pdk/python"
 INFERENCE_SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 
 T = TypeVar("T")
@@ -103,6 +105,28 @@ class Cluster:
         ports = [port.port for port in service.spec.ports or [] if port.name == "http2"]
         host = next((entry.ip or entry.hostname for entry in entries if entry.ip or entry.hostname), None)
         return f"{host}:{ports[0]}" if host and ports else None
+
+    def runtime_python(self, name: str) -> str | None:
+        """The Python that a serving runtime of this namespace, or of the cluster, says it has; None if it says nothing.
+
+        Raises `InputError` if the API says that there is no such runtime.
+        """
+        api, group = self._client.api_instance, (isvc.GROUP, "v1alpha1")
+        what = f"read serving runtime {name}"
+        try:
+            arguments = (*group, self.namespace, "servingruntimes", name)
+            found = _calling(what, api.get_namespaced_custom_object, *arguments)
+        except _Absent:
+            try:
+                found = _calling(what, api.get_cluster_custom_object, *group, "clusterservingruntimes", name)
+            except _Absent as error:
+                raise InputError(f"--runtime {name}: no serving runtime of {self.namespace} has this name") from error
+            except _Forbidden:
+                return None
+        except _Forbidden:
+            return None
+        value = (found["metadata"].get("annotations") or {}).get(PYTHON)
+        return None if value is None else str(value)
 
     def events(self, name: str) -> list[str]:
         """Give the events about the InferenceService, oldest first, as text."""

@@ -38,8 +38,8 @@ ISTIO_INJECT = "sidecar.istio.io/inject"
 class Desired:
     """The InferenceService as this rollout wants it.
 
-    `job` is the id of the rollout's job; `build_commit` the commit its input was read from. `batch_size` above 1 needs
-    TorchServe's service envelope off, see `handler.py`.
+    `job` is the id of the rollout's job; `build_commit` the commit its input was read from. `envelope` false takes
+    TorchServe's service envelope off (see `handler.py`); `runtime` names a serving runtime, None leaves it to KServe.
     """
 
     name: str
@@ -50,7 +50,8 @@ class Desired:
     data_commit: str
     code_commit: str
     build_commit: str
-    batch_size: int = 1
+    envelope: bool = True
+    runtime: str | None = None
     service_account: str | None = None
     tolerations: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, str] = field(default_factory=dict)
@@ -80,7 +81,8 @@ def build(desired: Desired, resource_version: str | None, previous: str) -> V1be
         protocol_version="v1",
         storage_uri=desired.storage_uri,
         resources=V1ResourceRequirements(requests=dict(desired.requests), limits=dict(desired.limits)),
-        env=[V1EnvVar(name="TS_SERVICE_ENVELOPE", value="")] if desired.batch_size > 1 else None,
+        env=None if desired.envelope else [V1EnvVar(name="TS_SERVICE_ENVELOPE", value="")],
+        runtime=desired.runtime,
     )
     tolerations = [
         V1Toleration(effect="NoSchedule", key=key, operator="Equal", value=value)

@@ -36,6 +36,7 @@ class Build:
     """What `build` made of a model version, and where it put it.
 
     `uri` is empty when the model lies in the output commit of `pipeline` (then the commit completes the address).
+    `envelope`: the service may have TorchServe's kserve envelope. `requires_python`: ">=3.9", "" where it is not said.
     """
 
     job: str
@@ -46,6 +47,8 @@ class Build:
     archive_sha256: str
     batch_size: int
     uri: str
+    envelope: bool
+    requires_python: str
 
 
 def read_trained(folder: Path) -> TrainedModel:
@@ -75,6 +78,9 @@ def read_built(folder: Path) -> tuple[TrainedModel, Build]:
     batch_size = section.get("batch_size", 1)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"{path}: build.batch_size must be a whole number of at least 1, not {batch_size!r}")
+    envelope = section.get("envelope", batch_size == 1)  # archives of version 0.1.0 do not say
+    if not isinstance(envelope, bool):
+        raise InputError(f"{path}: build.envelope must be true or false, not {envelope!r}")
     return trained, Build(
         job=_text(section, "job", path),
         pipeline=_text(section, "pipeline", path),
@@ -84,6 +90,8 @@ def read_built(folder: Path) -> tuple[TrainedModel, Build]:
         archive_sha256=_text(section, "archive_sha256", path),
         batch_size=batch_size,
         uri=str(section.get("uri") or ""),
+        envelope=envelope,
+        requires_python=str(section.get("requires_python") or ""),
     )
 
 

@@ -1,7 +1,8 @@
 """Asks the data plane, as a client would, which model answers. Called by `rollout.py`.
 
-The request is the one the archive answered when it was built: the example of its signature, and the question for the
-model's own name. So an answer proves that this build serves behind this address, and predicts what it did then.
+The request is the one the archive answered when it was built. Of rows, that is the example of its signature and the
+question for the model's own name, so an answer proves that this build serves behind this address, and predicts what it
+did then. Whole bodies and handlers of the model's own cannot be asked for a name: there only the answer is compared.
 """
 
 import json
@@ -30,45 +31,69 @@ class WrongAnswer(DeployError):
 
 @dataclass(frozen=True)
 class Example:
-    """A V1 body and the predictions the build gave for it; the last prediction names the build."""
+    """A body, None if there is none, and what the build answered it, None if that cannot be compared.
 
-    request: Mapping[str, Any]
-    predictions: Sequence[Any]
+    `names_build`: the answer's last prediction names the build.
+    """
+
+    request: Mapping[str, Any] | None
+    answer: Any
+    names_build: bool
 
 
 def read_example(path: Path) -> Example:
     """Read the report of the build's gate. Raises `InputError`."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return Example(document["request"], document["predictions"])
+        if "predictions" in document:
+            return Example(document["request"], {"predictions": document["predictions"]}, names_build=True)
+        return Example(document["request"], document["answer"], names_build=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not the report deploy.py build writes: {error!r}") from error
 
 
 def ask(endpoint: str, host: str, served_name: str, example: Example, timeout: float) -> str | None:
-    """Send the example to `endpoint` (host:port or URL) with the given Host header.
+    """Send the example's request to `endpoint` (host:port or URL) with the given Host header.
 
     Gives the revision that answered if the ingress names it. Raises `NotAnswering` or `WrongAnswer`.
     """
-    status, headers, body = _post(endpoint, host, f"/v1/models/{served_name}:predict", example.request, timeout)
+    status, headers, body = _post(endpoint, host, f"/v1/models/{served_name}:predict", example.request or {}, timeout)
     if status != 200:
         raise NotAnswering(f"{endpoint} answers {status}: {body[:300].decode(errors='replace').strip()}")
+    if example.names_build:
+        _compare_named(endpoint, body, example.answer["predictions"])
+    elif example.answer is not None:
+        _compare(endpoint, body, example.answer)
+    return headers.get(REVISION_HEADER)
+
+
+def _compare_named(endpoint: str, body: bytes, expected: Sequence[Any]) -> None:
     try:
         predictions = json.loads(body)["predictions"]
         info, rows = predictions[-1], predictions[:-1]
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise NotAnswering(f"{endpoint} gives no predictions: {body[:300].decode(errors='replace')}") from error
-    expected = example.predictions[-1]
-    if not isinstance(info, dict) or info.get("build_job") != expected["build_job"]:
+    if not isinstance(info, dict) or info.get("build_job") != expected[-1]["build_job"]:
         name = info.get("model_version") if isinstance(info, dict) else info
         raise NotAnswering(f"{endpoint} still answers from model version {name}")
-    if not _alike(rows, example.predictions[:-1]):
+    if not _alike(rows, expected[:-1]):
         raise WrongAnswer(
             f"model version {info.get('model_version')} serves, but predicts {rows} for the example "
-            f"it predicted as {example.predictions[:-1]} when it was built: "
-            "do the libraries of the serving image differ?"
+            f"it predicted as {expected[:-1]} when it was built: do the libraries of the serving image differ?"
         )
-    return headers.get(REVISION_HEADER)
+
+
+def _compare(endpoint: str, body: bytes, expected: Any) -> None:
+    """Another answer may be that of the version before, so it is no `WrongAnswer`."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = body.decode(errors="replace")
+    if not _alike(answer, expected):
+        raise NotAnswering(
+            f"{endpoint} answers the example with {str(answer)[:300]}, this build answered {str(expected)[:300]}: "
+            "is it the version before, or do the libraries of the serving image differ?"
+        )
 
 
 def _alike(given: Any, expected: Any) -> bool:

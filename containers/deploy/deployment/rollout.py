@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deployment import isvc, probe, readiness, rollback, storage
-from deployment.cluster import CONTAINERS, Cluster, Conflicting, Unreachable
+from deployment.cluster import CONTAINERS, PYTHON, Cluster, Conflicting, Unreachable
 from deployment.errors import ClusterError, InputError, RolloutError, Superseded
 from deployment.modelinfo import Build, TrainedModel, read_built
+from deployment.staging import least_python
 
 ROLLOUT_FILE = "rollout.yaml"
 PROBE_FILE = "probe.json"
@@ -43,6 +44,7 @@ class RolloutOptions:
     tolerations: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
+    runtime: str | None = None
     timeout: float = 600.0
     wait: bool = True
     force: bool = False
@@ -78,7 +80,7 @@ class Rollout:
                 "V1 clients address the model by the service's name, so give both commands the same --deployment-name"
             )
         cluster = Cluster(self._options.config_file, desired.namespace)
-        before = self._apply(cluster, desired)
+        before = self._apply(cluster, desired, build.requires_python)
         ready = readiness.Ready(None, None)
         if self._options.wait:
             try:
@@ -103,18 +105,21 @@ class Rollout:
             data_commit=model.data_commit,
             code_commit=model.code_commit,
             build_commit=options.input_commit,
-            batch_size=build.batch_size,
+            envelope=build.envelope,
+            runtime=options.runtime,
             service_account=None if build.uri else options.service_account,
             tolerations=options.tolerations,
             requests=options.requests,
             limits=options.limits,
         )
 
-    def _apply(self, cluster: Cluster, desired: isvc.Desired) -> readiness.Baseline:
+    def _apply(self, cluster: Cluster, desired: isvc.Desired, requires_python: str) -> readiness.Baseline:
         """Create or replace the InferenceService; gives what its status said before."""
         self._say(f"InferenceService {desired.namespace}/{desired.name} <- {desired.storage_uri}")
         while True:
             try:
+                if desired.runtime:
+                    _demand_python(cluster, desired.runtime, requires_python)
                 return self._apply_once(cluster, desired)
             except (Conflicting, Unreachable) as error:
                 if self._clock.now() >= self._deadline:
@@ -207,7 +212,12 @@ class Rollout:
     def _ask(
         self, cluster: Cluster, desired: isvc.Desired, ready: readiness.Ready, example: probe.Example
     ) -> readiness.Ready | readiness.Pending:
-        """Ask each address that may lead to the service, until one answers from the new revision."""
+        """Ask each address that may lead to the service, until one answers from the new revision.
+
+        Without an example there is nothing to ask, and the control plane's word is taken.
+        """
+        if example.request is None:
+            return ready
         reasons = []
         for endpoint, host in self._endpoints(cluster, ready):
             try:
@@ -271,6 +281,17 @@ class Rollout:
         if text != self._said:
             self._said = text
             self._say(text)
+
+
+def _demand_python(cluster: Cluster, runtime: str, requires_python: str) -> None:
+    """Refuse a runtime whose Python is too old for the archive, where the runtime says which it has."""
+    found = cluster.runtime_python(runtime)
+    needed, has = least_python(requires_python), least_python(f">={found}")
+    if needed and has and has < needed:
+        raise InputError(
+            f"the archive needs Python {requires_python}, serving runtime {runtime} has {found} (by its annotation "
+            f"{PYTHON}): name another with --runtime, or build with that Python"
+        )
 
 
 def _log(cluster: Cluster, name: str, container: str) -> list[str]:

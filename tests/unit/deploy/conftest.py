@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from checkpoint_files import write_files, write_model_info
 from fake_kserve import COMMIT, JOB, FakeCluster, write_source
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTAINER = ROOT / "containers" / "deploy"
 EXPERIMENT = ROOT / "experiment"
 SAMPLE = json.loads((ROOT / "sample-data" / "customer_churn_sample.json").read_text())
-TRAIN_JOB = "0123456789abcdef0123456789abcdef"
 BUILD_JOB = "fedcba9876543210fedcba9876543210"
 HPARAMS = yaml.safe_load((EXPERIMENT / "const.yaml").read_text())["hyperparameters"]
 
@@ -75,22 +75,26 @@ def make_trained(feature_spec, network):
         checkpoints.write(serving, spec or feature_spec, network, HPARAMS)
         if state is not None:
             torch.save(state, serving / "weights.pt")
-        document = {
-            "name": "customer-churn",
-            "version": number,
-            "version_name": TRAIN_JOB,
-            "pipeline": "customer-churn-train",
-            "repo": "customer-churn-data",
-            "data_commit": TRAIN_JOB,
-            "code_commit": "5a5a5a5",
-            "experiment_id": 11,
-            "checkpoint": "0c0ffee0-0000-4000-8000-000000000000",
-        }
-        document = {k: v for k, v in {**document, **changes}.items() if v is not None}
-        (folder / "model-info.yaml").write_text(yaml.safe_dump(document))
-        return folder
+        return write_model_info(folder, number, **changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def build_files(tmp_path_factory):
+    """Give a function that builds a checkpoint of the given files; gives (output, document, what was said)."""
+
+    def build(files, served_name="model", **options):
+        base = tmp_path_factory.mktemp("files")
+        source = write_model_info(base)
+        write_files(source / "checkpoint", files)
+        said = []
+        filled = {"host": None, "bucket": None, "credentials_file": None, "serving": Serving(), **options}
+        names = {"served_name": served_name, "job": BUILD_JOB, "pipeline": "model-deploy", "project": "models"}
+        document = run(BuildOptions(source=source, output=base / "out", **names, **filled), said.append)
+        return base / "out", document, said
+
+    return build
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """What a rollout decides, against a small Kubernetes API and data plane on loopback. The whole is in tests/e2e."""
 
+import json
+
 import deploy
 import pytest
 import yaml
@@ -49,7 +51,7 @@ def test_absent_is_created_with_everything_that_ties_it_to_its_origin(cluster, r
 
 
 def test_a_bucket_needs_no_service_account_and_batches_need_no_envelope(cluster, roll_out, source):
-    write_source(source, uri="gs://models/customer-churn/v3-b/", batch_size=8)
+    write_source(source, uri="gs://models/customer-churn/v3-b/", batch_size=8, envelope=False)
     cluster.moves = [report("r1", "r1")]
     roll_out()
     predictor = cluster.live["spec"]["predictor"]
@@ -185,6 +187,65 @@ def test_not_waiting_says_so(cluster, roll_out):
     document = roll_out(wait=False)
     assert (document["ready"], document["revision"]) == (False, None)
     assert not any(path.startswith("/v1/") for _, path in cluster.calls)
+
+
+def test_a_model_that_cannot_name_its_build_is_known_by_its_answer(cluster, roll_out, source):
+    live_service(cluster)
+    expected = {"predictions": [[1, 0.7], {"build_job": "x", "model_version": 3}]}
+    (source / "probe.json").write_text(json.dumps({"request": EXAMPLE["request"], "answer": expected}))
+
+    def traffic_moves(fake):
+        fake.info, fake.revision = expected["predictions"][1], "r2"
+
+    cluster.info, cluster.revision = OLD_INFO, "r1"
+    cluster.moves = [report("r1", "r1"), report("r2", "r2"), report("r2", "r2"), traffic_moves]
+    assert roll_out()["revision"] == "r2"
+    assert any("is it the version before" in text for text in roll_out.said)
+
+
+@pytest.mark.parametrize("request_body", [None, EXAMPLE["request"]])
+def test_without_an_answer_to_compare_readiness_decides(cluster, roll_out, source, request_body):
+    (source / "probe.json").write_text(json.dumps({"request": request_body, "answer": None}))
+    cluster.moves = [report("r1", "r1")]
+    assert roll_out()["revision"] == "r1"
+    assert any(path.startswith("/v1/models/") for _, path in cluster.calls) == (request_body is not None)
+
+
+@pytest.mark.parametrize(("batch_size", "section", "enveloped"), [(1, {}, True), (8, {}, False)])
+def test_archives_that_do_not_say_need_no_envelope_in_batches_alone(
+    cluster, roll_out, source, batch_size, section, enveloped
+):
+    write_source(source, batch_size=batch_size, **section)
+    cluster.moves = [report("r1", "r1")]
+    roll_out()
+    assert ("env" not in cluster.live["spec"]["predictor"]["model"]) == enveloped
+
+
+@pytest.mark.parametrize("runtime", ["old", "silent"])
+def test_a_named_runtime_serves_unless_it_says_that_its_python_is_too_old(cluster, roll_out, source, runtime):
+    write_source(source, requires_python=">=3.9")
+    cluster.moves = [report("r1", "r1"), report("r1", "r1"), report("r2", "r2")]
+    roll_out(runtime=runtime)
+    assert cluster.live["spec"]["predictor"]["model"]["runtime"] == runtime
+    write_source(source, requires_python=">=3.11")
+    if runtime == "silent":
+        roll_out(runtime=runtime, job="9" * 32)
+        return
+    with pytest.raises(InputError, match=r"needs Python >=3.11, serving runtime old has 3.9 .* --runtime"):
+        roll_out(runtime=runtime, job="9" * 32)
+
+
+def test_a_runtime_that_is_not_there_is_named(cluster, roll_out):
+    with pytest.raises(InputError, match="--runtime absent: no serving runtime of models has this name"):
+        roll_out(runtime="absent")
+    assert writes(cluster) == []
+
+
+@pytest.mark.parametrize("value", ["no", 0, []])
+def test_an_envelope_that_is_neither_true_nor_false_is_named(roll_out, source, value):
+    write_source(source, envelope=value)
+    with pytest.raises(InputError, match=r"build\.envelope must be true or false"):
+        roll_out()
 
 
 def test_the_service_must_be_called_like_the_served_model(roll_out):
