@@ -66,18 +66,25 @@ def to_json(answer: Any) -> str:
 
 
 def has_no_number(value: Any) -> bool:
-    """Whether NaN or infinity is anywhere in a value."""
+    """Whether NaN or infinity is anywhere in a value; one nested deeper than Python goes counts as having none."""
+    try:
+        return _has_no_number(value)
+    except RecursionError:
+        return False
+
+
+def _has_no_number(value: Any) -> bool:
     if isinstance(value, float):
         return not math.isfinite(value)
     if isinstance(value, Mapping):
-        return any(map(has_no_number, value.values()))
+        return any(map(_has_no_number, value.values()))
     if isinstance(value, (list, tuple)):
-        return any(map(has_no_number, value))
+        return any(map(_has_no_number, value))
     try:
         plain = plain_value(value)
     except TypeError:
         return False
-    return has_no_number(plain) if plain is not value and not isinstance(plain, (str, int)) else False
+    return _has_no_number(plain) if plain is not value and not isinstance(plain, (str, int)) else False
 
 
 def named(value: Any) -> str:

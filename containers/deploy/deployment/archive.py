@@ -17,6 +17,7 @@ from platform import python_version
 from typing import Any
 
 from deployment.errors import ArchiveError
+from deployment.requirements import interpreter
 from deployment.staging import GENERIC, HERE, Staged
 
 ARCHIVER_SECONDS = 120
@@ -67,16 +68,17 @@ def pack(staged: Staged, model_name: str, model_version: str, scratch: Path) -> 
     return archive
 
 
-def check(archive: Path, served_name: str, scratch: Path, *, generic: bool, batch_size: int) -> dict[str, Any]:
+def check(archive: Path, served_name: str, scratch: Path, staged: Staged, batch_size: int) -> dict[str, Any]:
     """Load the archive as a TorchServe worker does and let it answer its own example; gives what `gate.py` reports.
 
-    In a process of its own: the archive's code is imported from the archive and nowhere else, and a model that hangs
-    or crashes the interpreter fails the job with a reason.
+    In a process of its own, with the model's requirements: the archive's code is imported from the archive and nowhere
+    else, and a model that hangs or crashes the interpreter fails the job with a reason.
     """
     scratch.mkdir(parents=True)
     report = scratch / "report.json"
-    kind = "generic" if generic else "own"
-    command = [sys.executable, str(HERE / "gate.py"), str(archive), served_name, str(report), kind, str(batch_size)]
+    kind = "generic" if staged.generic else "own"
+    python = interpreter(staged.requirements, scratch)
+    command = [python, str(HERE / "gate.py"), str(archive), served_name, str(report), kind, str(batch_size)]
     try:
         result = _run(command, GATE_SECONDS, {"TMPDIR": str(scratch)})
     except subprocess.TimeoutExpired as error:

@@ -58,11 +58,7 @@ def run(options: BuildOptions, say: Callable[[str], None]) -> dict[str, Any]:
         made = _make(model, staged, options, scratch)
         say(f"{made.name}: {made.stat().st_size} bytes")
         report = archive.check(
-            made,
-            options.served_name,
-            scratch / "gate",
-            generic=staged.generic,
-            batch_size=options.serving.batch_size,
+            made, options.served_name, scratch / "gate", staged, batch_size=options.serving.batch_size
         )
         say(_said(report))
         # Inside the archive too: whoever serves it can ask what it answered here, and compare, before traffic moves.
@@ -71,7 +67,9 @@ def run(options: BuildOptions, say: Callable[[str], None]) -> dict[str, Any]:
             archive.add(made, PROBE_FILE, comparable)
         config = scratch / "config.properties"
         config.write_text(
-            torchserve_config.render(options.served_name, str(model.version), made.name, options.serving),
+            torchserve_config.render(
+                options.served_name, str(model.version), made.name, options.serving, install=bool(staged.requirements)
+            ),
             encoding="utf-8",
         )
         uri, digest = _store(made, config, model, options, say)

@@ -31,6 +31,9 @@ SERVING = "serving"
 SAMPLE = "sample-request.json"
 REQUIREMENTS = "requirements.txt"
 SCRIPTED = "scriptmodule.pt"
+MODEL_CONFIG = "model-config.yaml"
+# Requirements go into an environment of the model's own, not into the server's.
+_OWN_ENVIRONMENT = "useVenv: true\n"
 LARGEST_FOLDER = 4 * 1024**3
 # Written by the build and the archiver.
 _RESERVED = ("MAR-INF", "archive_info.json", "probe.json")
@@ -86,8 +89,8 @@ class Staged:
     @property
     def config(self) -> Path | None:
         """TorchServe's own settings of a model."""
-        path = self.folder / "model-config.yaml"
-        return path if not self.generic and path.is_file() else None
+        path = self.folder / MODEL_CONFIG
+        return path if path.is_file() else None
 
     def requires_python(self) -> str:
         """The Python it needs: the one that built it where packages were chosen for it, else what its files demand."""
@@ -109,6 +112,15 @@ def stage(checkpoint: Path, folder: Path, given: Given | None, script: Callable[
         raise InputError(
             f"{source} says how this model is served, and so does --handler {given.handler}: leave one of them out"
         )
+    staged = _staged(checkpoint, folder, given, script)
+    config = folder / MODEL_CONFIG
+    if staged.requirements is not None and not config.exists():
+        config.write_text(_OWN_ENVIRONMENT, encoding="ascii")
+    return staged
+
+
+def _staged(checkpoint: Path, folder: Path, given: Given | None, script: Callable[[Path], None]) -> Staged:
+    source = checkpoint / SERVING
     if given is not None:
         return _scripted(checkpoint, folder, given, script)
     if not any((source / name).is_file() for name in ("model.py", "handler.py")):

@@ -32,8 +32,11 @@ class Serving:
     max_response_bytes: int = 32 * 1024 * 1024
 
 
-def render(served_name: str, model_version: str, archive_name: str, serving: Serving) -> str:
-    """Give the text of config.properties: one `key=value` per line, the snapshot on a single line."""
+def render(served_name: str, model_version: str, archive_name: str, serving: Serving, *, install: bool = False) -> str:
+    """Give the text of config.properties: one `key=value` per line, the snapshot on a single line.
+
+    `install`: TorchServe installs the archive's requirements when it loads the model.
+    """
     snapshot = {
         "name": "startup.cfg",
         "modelCount": 1,
@@ -63,7 +66,7 @@ def render(served_name: str, model_version: str, archive_name: str, serving: Ser
         "enable_model_api": "false",
         "enable_metrics_api": "true",
         "metrics_mode": "prometheus",
-        "install_py_dep_per_model": "false",
+        "install_py_dep_per_model": "true" if install else "false",
         "job_queue_size": serving.job_queue_size,
         # TorchServe's own limit of 6.5 MB is reached below 5,000 rows of 88 columns.
         "max_request_size": serving.max_request_bytes,

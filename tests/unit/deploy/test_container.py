@@ -9,6 +9,7 @@ from pathlib import Path
 import deploy
 import nbformat
 import pytest
+from deployment import staging
 from pachyderm_sdk.api import pps
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,7 +47,7 @@ def test_the_image_holds_every_file_of_the_command():
     assert copied == modules | {"requirements.txt", "deployment"}
 
 
-@pytest.mark.parametrize("name", ["handler.py", "v1_request.py"])
+@pytest.mark.parametrize("name", staging.GENERIC)
 def test_archived_code_is_python_3_9(name):
     """KServe's torchserve image is of that age."""
     ast.parse((CONTAINER / name).read_text(), feature_version=(3, 9))
