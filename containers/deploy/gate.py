@@ -205,14 +205,16 @@ def enter(folder: Path) -> None:
     program has imported from beside it stands in nobody's way.
     """
     beside = Path(__file__).resolve().parent
-    for name in [name for name, module in sys.modules.items() if _file(module).parent == beside]:
+    for name in [name for name, module in sys.modules.items() if _lies_in(module, beside)]:
         del sys.modules[name]
     sys.path = [str(folder), *(place for place in sys.path if Path(place).resolve() != beside)]
     os.chdir(folder)
 
 
-def _file(module: Any) -> Path:
-    return Path(getattr(module, "__file__", None) or "built in").resolve()
+def _lies_in(module: Any, folder: Path) -> bool:
+    """Whether a module is a file of the folder; what is built in has none."""
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve().parent == folder
 
 
 def main(archive: str, served_name: str, report: str, kind: str, batch_size: str) -> None:

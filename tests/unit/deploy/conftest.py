@@ -1,5 +1,6 @@
 """A checkpoint as training leaves it, made from the real experiment code, the deploy container's modules, a rollout."""
 
+import contextlib
 import json
 import sys
 import threading
@@ -27,6 +28,13 @@ import network as experiment_network  # noqa: E402
 from deployment.build import BuildOptions, run  # noqa: E402
 from deployment.rollout import Clock, Rollout, RolloutOptions  # noqa: E402
 from deployment.torchserve_config import Serving  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _in_the_containers_folder():
+    """A job's steps run there: what looks at the working directory must do so in the tests too."""
+    with contextlib.chdir(CONTAINER):
+        yield
 
 
 @pytest.fixture(scope="session")
