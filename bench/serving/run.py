@@ -41,6 +41,7 @@ import fitting  # noqa: E402
 import network  # noqa: E402
 from deployment import archive  # noqa: E402
 from deployment.build import BuildOptions, run  # noqa: E402
+from deployment.staging import Staged  # noqa: E402
 from deployment.torchserve_config import Serving  # noqa: E402
 
 SERVED = "customer-churn"
@@ -132,7 +133,8 @@ def replace_archive(target: Path, checkpoint: Path, folder: Path) -> None:
     for name in ("feature_spec.json", "model_config.json", "weights.pt", "network.py"):
         (staged / name).write_bytes((checkpoint / "serving" / name).read_bytes())
     (staged / "handler.py").write_text((HERE / "peer_handler.py").read_text())
-    archive.pack(staged, SERVED, "1", folder / "packed").replace(target)
+    files = Staged(staged, staged, "handler.py", generic=False)
+    archive.pack(files, SERVED, "1", folder / "packed").replace(target)
 
 
 def compare(servers: dict[str, TorchServe], bodies: dict[int, Path]) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints of models that are not the churn model, as files by name, and a TorchServe that serves what is built."""
 
+import base64
 import contextlib
 import http.client
 import importlib.util
@@ -85,7 +86,16 @@ def iris():
     return {f"serving/{name}": content for name, content in files.items()}, classifier
 
 
-IMAGE = {
+def png(level):
+    """A grey picture, as a file has it."""
+    from PIL import Image  # noqa: PLC0415
+
+    stream = io.BytesIO()
+    Image.new("L", (16, 12), level).save(stream, "PNG")
+    return stream.getvalue()
+
+
+GREY = {
     "serving/model.py": """
 import io
 
@@ -110,16 +120,64 @@ class Model:
         return brightness(inputs)
 """,
     "serving/pixels.py": "def brightness(images):\n    return images.mean(dim=1)\n",
+    "serving/signature.json": {
+        "task": "regression",
+        "input": {"type": "string", "contentEncoding": "base64"},
+        "output": {"type": "number"},
+        "example": {"instances": [{"b64": base64.b64encode(png(100)).decode()}]},
+    },
 }
 
 
-def png(level):
-    """A grey picture, as a file has it."""
-    from PIL import Image  # noqa: PLC0415
+WORDS = {
+    "serving/model.py": """
+class Model:
+    def predict(self, inputs):
+        if inputs["text"] == "list":
+            return [1]
+        return {"words": inputs["text"].split(), "language": inputs.get("language", "en")}
+""",
+    "serving/signature.json": {
+        "task": "free",
+        "body": "whole",
+        "input": {"type": "object", "required": ["text"]},
+        "output": {"type": "object", "required": ["words", "language"]},
+        "example": {"text": "one two"},
+    },
+}
+OWN = """
+import torch
+from ts.torch_handler.base_handler import BaseHandler
+
+
+class Scaler(BaseHandler):
+    def initialize(self, context):
+        super().initialize(context)
+        self.unit = open("unit.txt").read()
+
+    def preprocess(self, data):
+        return torch.tensor([row["x"] for row in data], dtype=torch.float32)
+
+    def postprocess(self, data):
+        names = [self.mapping[str(int(value > 5))] for value in data.tolist()]
+        return [{"label": name, "value": value, "unit": self.unit} for name, value in zip(names, data.tolist())]
+"""
+
+
+def scaler():
+    """A folder with a handler of its own and TorchScript."""
+    import torch  # noqa: PLC0415
 
     stream = io.BytesIO()
-    Image.new("L", (16, 12), level).save(stream, "PNG")
-    return stream.getvalue()
+    torch.jit.save(torch.jit.script(torch.nn.Threshold(2.0, 0.0)), stream)
+    files = {
+        "handler.py": OWN,
+        "net.pt": stream.getvalue(),
+        "index_to_name.json": {"0": "low", "1": "high"},
+        "unit.txt": "m",
+        "sample-request.json": {"instances": [{"x": 1}, {"x": 9}]},
+    }
+    return {f"serving/{name}": content for name, content in files.items()}
 
 
 def torchserve():

@@ -82,7 +82,7 @@ def check(archive: Path, served_name: str, scratch: Path, staged: Staged, batch_
     try:
         result = _run(command, GATE_SECONDS, {"TMPDIR": str(scratch)})
     except subprocess.TimeoutExpired as error:
-        raise ArchiveError(f"the archive did not answer its example within {error.timeout:.0f} s") from error
+        raise ArchiveError(f"the archive did not load and answer its example within {error.timeout:.0f} s") from error
     if result.returncode != 0:
         raise ArchiveError(f"the archive does not answer, so nothing was stored: {_cause(result)}\n{_tail(result)}")
     loaded: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from deployment.torchserve_config import Serving
-from serving_models import IMAGE, form, iris, png, post, served
+from serving_models import GREY, WORDS, form, iris, png, post, scaler, served
 
 ROWS = [{"petal": 1.4, "sepal": 5.1}, {"petal": 5.6, "sepal": 6.3}]
 LIMIT = 200_000
@@ -119,14 +119,7 @@ def test_a_body_that_is_no_json_is_named(batching, body, text):
 
 @pytest.fixture(scope="module")
 def pictures(build_files):
-    encoded = {"b64": base64.b64encode(png(100)).decode()}
-    signature = {
-        "task": "regression",
-        "input": {"type": "string", "contentEncoding": "base64"},
-        "output": {"type": "number"},
-        "example": {"instances": [encoded]},
-    }
-    output, document, _ = build_files({**IMAGE, "serving/signature.json": signature}, "grey")
+    output, document, _ = build_files(GREY, "grey")
     assert document["build"]["envelope"] is False
     with served(output, document) as server:
         yield server
@@ -146,42 +139,8 @@ def test_what_is_no_picture_is_the_clients_fault(pictures):
     assert post(pictures, *form({"one": b"text"})) == (400, {"error": "this is no image"})
 
 
-WHOLE = """
-class Model:
-    def predict(self, inputs):
-        if inputs["text"] == "list":
-            return [1]
-        return {"words": inputs["text"].split(), "language": inputs.get("language", "en")}
-"""
-OWN = """
-import torch
-from ts.torch_handler.base_handler import BaseHandler
-
-
-class Scaler(BaseHandler):
-    def initialize(self, context):
-        super().initialize(context)
-        self.unit = open("unit.txt").read()
-
-    def preprocess(self, data):
-        return torch.tensor([row["x"] for row in data], dtype=torch.float32)
-
-    def postprocess(self, data):
-        names = [self.mapping[str(int(value > 5))] for value in data.tolist()]
-        return [{"label": name, "value": value, "unit": self.unit} for name, value in zip(names, data.tolist())]
-"""
-
-
 def test_a_model_of_whole_bodies_answers_them(build_files):
-    signature = {
-        "task": "free",
-        "body": "whole",
-        "input": {"type": "object", "required": ["text"]},
-        "output": {"type": "object", "required": ["words", "language"]},
-        "example": {"text": "one two"},
-    }
-    files = {"serving/model.py": WHOLE, "serving/signature.json": signature}
-    output, document, _ = build_files(files, "words")
+    output, document, _ = build_files(WORDS, "words")
     assert document["build"]["envelope"] is False
     report = json.loads((output / "probe.json").read_text())
     assert report["answer"] == {"words": ["one", "two"], "language": "en"}
@@ -192,18 +151,8 @@ def test_a_model_of_whole_bodies_answers_them(build_files):
         assert post(server, [1]) == (400, {"error": "the body must be a JSON object, not a list"})
 
 
-def test_a_base_handler_with_torchscript_serves_flat_files(build_files, tmp_path):
-    torch = pytest.importorskip("torch")
-    scripted = torch.jit.script(torch.nn.Threshold(2.0, 0.0))
-    torch.jit.save(scripted, tmp_path / "net.pt")
-    files = {
-        "handler.py": OWN,
-        "net.pt": (tmp_path / "net.pt").read_bytes(),
-        "index_to_name.json": {"0": "low", "1": "high"},
-        "unit.txt": "m",
-        "sample-request.json": {"instances": [{"x": 1}, {"x": 9}]},
-    }
-    output, document, _ = build_files({f"serving/{name}": content for name, content in files.items()}, "own")
+def test_a_base_handler_with_torchscript_serves_flat_files(build_files):
+    output, document, _ = build_files(scaler(), "own")
     low, high = {"label": "low", "value": 0.0, "unit": "m"}, {"label": "high", "value": 9.0, "unit": "m"}
     assert json.loads((output / "probe.json").read_text())["answer"] == {"predictions": [low, high]}
     with served(output, document) as server:

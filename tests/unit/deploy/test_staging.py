@@ -5,7 +5,7 @@ import sys
 import zipfile
 
 import pytest
-from deployment import staging
+from deployment import archive, staging
 from deployment.errors import ArchiveError, InputError
 from deployment.staging import Given
 
@@ -27,8 +27,8 @@ EXAMPLE = {"instances": [{"x": 2}, {"x": 4}]}
 
 
 def unpacked(output, name="model"):
-    with zipfile.ZipFile(output / name / "model-store" / f"{name}-v3.mar") as archive:
-        files = {item: archive.read(item) for item in archive.namelist()}
+    with zipfile.ZipFile(output / name / "model-store" / f"{name}-v3.mar") as packed:
+        files = {item: packed.read(item) for item in packed.namelist()}
     return files, json.loads(files["MAR-INF/MANIFEST.json"])["model"]
 
 
@@ -113,6 +113,20 @@ def test_which_files_torchserve_is_told_of(tmp_path, files, serialized, model_fi
     staged = staging.stage(tmp_path / "c", tmp_path / "staged", None, pytest.fail)
     assert staged.serialized == (serialized and staged.folder / serialized)
     assert staged.model_file == (model_file and staged.folder / model_file)
+
+
+def test_a_folder_over_the_size_limit_is_refused(build_files, monkeypatch):
+    monkeypatch.setattr(staging, "LARGEST_FOLDER", 100)
+    with pytest.raises(InputError, match=r"holds \d+ bytes, more than the 100 an archive may have"):
+        build_files(OWN)
+    with pytest.raises(InputError, match="more than the 100"):
+        build_files({"code/own.py": "#" * 101}, given=Given("own.py"))
+
+
+def test_a_handler_that_hangs_is_given_up(build_files, monkeypatch):
+    monkeypatch.setattr(archive, "GATE_SECONDS", 8)
+    with pytest.raises(ArchiveError, match="did not load and answer its example within 8 s"):
+        build_files({**OWN, "serving/handler.py": "import time\n\ndef handle(data, context):\n    time.sleep(600)\n"})
 
 
 @pytest.mark.parametrize("name", ["MAR-INF", "archive_info.json", "probe.json"])
