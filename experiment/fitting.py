@@ -28,19 +28,20 @@ def fit(columns: Mapping[str, Values], contract: Mapping[str, Any]) -> FeatureSp
     values = named_columns(columns, used)
     if not any(map(len, values.values())):
         raise FeatureError("no rows to fit on")
-    imputed = {name: fact["missing"]["impute"] for name, fact in facts.items() if "impute" in _missing_policy(fact)}
     numeric: dict[str, Scale] = {}
     categorical: dict[str, tuple[str, ...]] = {}
     impute: dict[str, float | str] = {}
     for name in used:
+        stands_in = _missing_policy(facts[name]).get("impute")
         if facts[name]["kind"] == "numeric":
-            numeric[name] = _fit_scale(values[name], name, name in imputed)
-            if name in imputed:
-                impute[name] = numeric[name].mean if imputed[name] == "mean" else float(imputed[name])
+            numeric[name] = _fit_scale(values[name], name, stands_in is not None)
+            if stands_in is not None:
+                impute[name] = numeric[name].mean if stands_in == "mean" else float(stands_in)
         else:
-            categorical[name] = tuple(facts[name].get("categories") or _seen(values[name], name, name in imputed))
-            if name in imputed:
-                impute[name] = str(imputed[name])
+            seen = facts[name].get("categories") or _seen(values[name], name, stands_in is not None)
+            categorical[name] = tuple(seen)
+            if stands_in is not None:
+                impute[name] = str(stands_in)
     target, classes = _fit_label(columns.get(label, ()), label, contract)
     return checked_spec(
         FeatureSpec(

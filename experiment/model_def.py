@@ -134,6 +134,13 @@ class TabularTrial(pytorch.PyTorchTrial):
                 f"checkpoint {checkpoint} holds no {checkpoints.FEATURE_SPEC}: it is not of this experiment. Start "
                 "afresh, or set data.refit: true to fit the preprocessing to the new data"
             )
+        self._refuse_another(kept, checkpoint)
+        kept = replace(kept, threshold=float(self._contract.get("threshold", 0.5)))
+        logger.info("keeping the fit of checkpoint %s: %d features", checkpoint, kept.n_features)
+        return kept
+
+    def _refuse_another(self, kept: features.FeatureSpec, checkpoint: str) -> None:
+        """Refuse a checkpoint of other columns, or of another task."""
         wanted = {fact["name"] for fact in self._contract["columns"]} - {self._label}
         if wanted != set(kept.columns):
             raise _refused(
@@ -146,9 +153,6 @@ class TabularTrial(pytorch.PyTorchTrial):
                 f"{contracts.task_of(self._contract)} {list(contracts.classes_of(self._contract))}. Start afresh "
                 "(train.py --no-incremental)"
             )
-        kept = replace(kept, threshold=float(self._contract.get("threshold", 0.5)))
-        logger.info("keeping the fit of checkpoint %s: %d features", checkpoint, kept.n_features)
-        return kept
 
     def _set_learning_rate(self, batch_idx: int) -> None:
         """Warm up, then fall along half a cosine to a fiftieth.

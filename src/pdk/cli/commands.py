@@ -36,10 +36,14 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
         "Show the servers, the last job of every pipeline with its reason, experiments and InferenceServices.",
     ),
     "logs": CommandEntry("pdk.cli.logs:logs", "Show the log of a pipeline, of a job, or of a server."),
+    "new": CommandEntry(
+        "pdk.cli.projects:new", "Write a model's folder: from a CSV, or from a template to start from scratch."
+    ),
     "apply": CommandEntry(
         "pdk.cli.projects:apply",
         "Set a model's folder up: projects, repos, secret, service account, code, pipelines; as often as you like.",
     ),
+    "predict": CommandEntry("pdk.cli.projects:predict", "Ask a model for the rows of a file."),
     "put": GroupEntry(
         "Put files into a repo.",
         "pdk put file data@master:a.csv -f a.csv",
@@ -101,7 +105,10 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
         "Wait for a commit or job to end.",
         "pdk wait commit data@master",
         {
-            "commit": CommandEntry(f"{OBJECTS}:wait_commit", "Wait until a commit is finished, then show it."),
+            "commit": CommandEntry(
+                f"{OBJECTS}:wait_commit",
+                "Wait until a commit is finished, then show it; exit status 1 when it ended in an error.",
+            ),
             "job": CommandEntry(
                 f"{OBJECTS}:wait_job", "Wait until a job has ended, then show it; exit status 1 unless it succeeded."
             ),

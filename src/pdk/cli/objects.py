@@ -245,12 +245,15 @@ def inspect_commit(target: str, project: str | None) -> None:
 @click.argument("target", metavar="REPO@COMMIT")
 @connect.PROJECT_OPTION
 def wait_commit(target: str, project: str | None) -> None:
-    """Wait until a commit is finished, then show it.
+    """Wait until a commit is finished, then show it; exit status 1 when it ended in an error.
 
     Example: pdk wait commit customer-churn-train@master
     """
     commit = handles.commit(target, connect.project(project))
-    _show_commit(connect.pachd().pfs.inspect_commit(commit=commit, wait=pfs.CommitState.FINISHED))
+    info = connect.pachd().pfs.inspect_commit(commit=commit, wait=pfs.CommitState.FINISHED)
+    _show_commit(info)
+    if info.error:
+        raise click.exceptions.Exit(1)
 
 
 def _show_job(info: pps.JobInfo) -> None:

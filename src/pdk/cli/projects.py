@@ -1,15 +1,69 @@
-"""Commands on a model's folder: apply."""
+"""Commands on a model's folder, and asking its model."""
 
+import json
 from pathlib import Path
 
 import click
 
-from pdk.cli import connect, systems
+from pdk.cli import connect, printing, systems
 from pdk.cli.stack import load_settings
 from pdk.projects import model_file
+from pdk.projects import predict as asking
 from pdk.projects.apply import Target
 from pdk.projects.apply import apply as apply_folder
 from pdk.projects.model_file import ModelFile
+from pdk.projects.new import Names, new_from_csv, new_from_template
+from pdk.projects.profile import Profile, profile
+
+
+@click.command()
+@click.argument("folder", metavar="NAME", type=click.Path(path_type=Path))
+@click.option("--from-csv", "table", type=click.Path(path_type=Path), help="A table to learn from.")
+@click.option("--label", metavar="COLUMN", help="The column to be predicted.")
+@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="Default: as the label looks.")
+@click.option("--template", help="Start from scratch: core-api, image or sklearn.")
+@click.option("--project", default="", help="Pachyderm and Determined project; default: the name.")
+@click.option("--description", default="")
+def new(
+    folder: Path,
+    table: Path | None,
+    label: str | None,
+    task: str | None,
+    template: str | None,
+    project: str,
+    description: str,
+) -> None:
+    """Write a model's folder: from a CSV, or from a template to start from scratch.
+
+    Example: pdk new churn --from-csv customers.csv --label churned
+    """
+    names = Names(folder.name, description, project)
+    model_file.parse(names.document, "NAME")
+    if table is None:
+        if template is None:
+            raise click.UsageError("say what to start from: --from-csv FILE --label COLUMN, or --template NAME")
+        new_from_template(folder, names, template)
+        click.echo(f"{folder} is made from template {template}: its README.md says how to go on")
+        return
+    if label is None:
+        raise click.UsageError("--from-csv needs --label COLUMN: the column to be predicted")
+    found = profile(table, label, task)
+    names = Names(folder.name, description or f"Predicts {label}", project)
+    new_from_csv(folder, names, found)
+    click.echo(f"{table}: {found.rows} rows")
+    _show(found, folder)
+
+
+def _show(found: Profile, folder: Path) -> None:
+    """Print what was concluded and what to do next."""
+    for note in found.notes:
+        click.echo(f"  {'? ' if note.unsure else '  '}{note.text}")
+    used = [fact for fact in found.contract["columns"] if fact["kind"] != "label"]
+    numeric = sum(fact["kind"] == "numeric" for fact in used)
+    click.echo(f"    {numeric} columns of numbers and {len(used) - numeric} of categories are learned from")
+    if any(note.unsure for note in found.notes):
+        click.echo(f"Check what stands behind a question mark; {folder}/contract.json says it all and can be changed.")
+    click.echo(f"\n{folder} is made. Next:  pdk apply {folder}")
 
 
 @click.command()
@@ -54,3 +108,29 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals:
         raise click.UsageError(f"{text!r}: expected KEY=VALUE")
     return key, value
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "-f", "--file", "path", type=click.Path(path_type=Path), required=True, help="Rows: CSV or JSON; or a file."
+)
+@click.option(
+    "--local", type=click.Path(path_type=Path), help="A serving folder or checkpoint, asked without a server."
+)
+@click.option("--probabilities/--no-probabilities", default=True, help="Ask for them, where the model gives some.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as it came.")
+def predict(name: str | None, path: Path, local: Path | None, probabilities: bool, as_json: bool) -> None:
+    """Ask a model for the rows of a file.
+
+    Example: pdk predict churn -f rows.csv
+    """
+    if (name is None) == (local is None):
+        raise click.UsageError("name a served model, or a folder with --local")
+    model = asking.Local(local) if local is not None else systems.served_model(load_settings(), str(name))
+    body = asking.request_of(path, model.signature(), probabilities=probabilities)
+    answer = model.ask(body)
+    if as_json or not isinstance(answer.get("predictions"), list):
+        click.echo(json.dumps(answer, ensure_ascii=False))
+        return
+    click.echo(printing.table(*asking.table_of(asking.rows_of(body), answer["predictions"])))

@@ -11,6 +11,8 @@ import os
 import kubernetes
 from determined.experimental import Determined
 
+from pdk.base.errors import InvalidArgument, Unavailable
+from pdk.projects.predict import Remote
 from pdk.stack import runfile
 from pdk.stack.settings import Settings
 
@@ -39,6 +41,30 @@ def cluster(settings: Settings) -> kubernetes.client.ApiClient:
     """Return a client of the Kubernetes API."""
     file = os.environ.get("KUBECONFIG") or str(settings.kubeconfig)
     return kubernetes.config.new_client_from_config(config_file=file)
+
+
+def served_model(settings: Settings, name: str) -> Remote:
+    """Return the model an InferenceService serves, behind `INGRESS_HOST` and `INGRESS_PORT` or this stack's ingress.
+
+    Raises InvalidArgument when there is none, Unavailable before it is ready.
+    """
+    api = kubernetes.client.CustomObjectsApi(cluster(settings))
+    where = namespace(settings)
+    try:
+        found = api.get_namespaced_custom_object("serving.kserve.io", "v1beta1", where, "inferenceservices", name)
+    except kubernetes.client.ApiException as error:
+        if error.status != 404:
+            raise
+        listed = api.list_namespaced_custom_object("serving.kserve.io", "v1beta1", where, "inferenceservices")["items"]
+        names = ", ".join(item["metadata"]["name"] for item in listed) or "none yet"
+        raise InvalidArgument(f"no model {name!r} is served in {where}; served are: {names}") from error
+    url = found.get("status", {}).get("url")
+    if not url:
+        raise Unavailable(f"model {name!r} does not serve yet; `pdk status` says why")
+    run = runfile.read(settings.run_dir, "kserve")
+    host = os.environ.get("INGRESS_HOST") or settings.host
+    port = os.environ.get("INGRESS_PORT") or str(run.ports["ingress"] if run else settings.ingress_port)
+    return Remote(f"{host}:{port}", url.partition("//")[2].partition("/")[0], name)
 
 
 def namespace(settings: Settings) -> str:

@@ -61,24 +61,29 @@ def apply(folder: Path, model: ModelFile, target: Target, *, regenerate: bool = 
 def _specs(folder: Path, model: ModelFile, *, regenerate: bool) -> list[tuple[str, dict[str, Any], bool]]:
     """(file name, pipeline, whether it is another than model.yaml gives); files that are missing are written."""
     found = []
-    pipelines_folder = folder / model.pipelines
     for name, text in pipelines.render(model).items():
-        path = pipelines_folder / name
+        path = folder / model.pipelines / name
         if regenerate or not path.exists():
-            pipelines_folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        try:
-            spec = json.loads(path.read_text())
-        except ValueError as error:
-            raise InvalidArgument(f"{path}: not JSON: {error}; --regenerate writes it anew") from error
         made = json.loads(text)
-        if not isinstance(spec, dict) or spec.get("pipeline") != made["pipeline"]:
-            raise InvalidArgument(
-                f"{path} is not pipeline {made['pipeline']['name']} of project {model.project}: model.yaml names that; "
-                "correct one of them, or let --regenerate write the file anew"
-            )
+        spec = _read_spec(path, made["pipeline"])
         found.append((name, spec, spec != made))
     return found
+
+
+def _read_spec(path: Path, handle: Mapping[str, Any]) -> dict[str, Any]:
+    """A pipeline's file, if it is the pipeline model.yaml means."""
+    try:
+        spec = json.loads(path.read_text())
+    except ValueError as error:
+        raise InvalidArgument(f"{path}: not JSON: {error}; --regenerate writes it anew") from error
+    if not isinstance(spec, dict) or spec.get("pipeline") != handle:
+        raise InvalidArgument(
+            f"{path} is not pipeline {handle['name']} of project {handle['project']['name']}: model.yaml names that; "
+            "correct one of them, or let --regenerate write the file anew"
+        )
+    return spec
 
 
 def _pachyderm(model: ModelFile, client: Client) -> Iterator[str]:
