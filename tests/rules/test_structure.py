@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CODE_FOLDERS = ("src", "containers", "experiment", "templates", "sample-data", "scripts", "bench")
+CODE_FOLDERS = ("src", "containers", "experiment", "templates", "examples", "sample-data", "scripts", "bench")
 
 
 def python_files(*folders):
