@@ -59,7 +59,7 @@ def test_every_block_says_what_it_is_and_commands_stand_where_they_are_run():
         for language, _ in FENCE.findall(path.read_text()):
             assert language, f"{path}: a block without a language; commands are `sh`, all else is not"
             homes |= {path.relative_to(ROOT).as_posix()} if language == "sh" else set()
-    assert homes == {"README.md", "CONTRIBUTING.md"}
+    assert homes == {"README.md", "CONTRIBUTING.md", "docs/your-own-model.md"}
     assert len(commands(ROOT / "README.md")) == 3
 
 
@@ -127,3 +127,15 @@ def test_the_commands_for_real_clusters(checkout, tmp_path):
         shell(f'eval "$({ROOT}/.venv/bin/pdk env)"\n{block}', checkout, environment, 240)
         pipelines = stack.pdk("list", "pipeline", "--project", "pdk-customer-churn").stdout
     assert [name for name in ("train", "deploy", "rollout") if f"customer-churn-{name}" not in pipelines] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_guide_to_a_model_of_ones_own(checkout, tmp_path):
+    environment = temporary_environment(tmp_path / "home")
+    blocks = commands(ROOT / "docs" / "your-own-model.md")
+    try:
+        output = shell("\n".join([f'eval "$({ROOT}/.venv/bin/pdk env)"', *blocks]), checkout, environment, 280)
+    finally:
+        supervisor.stop(settings.load(environment))
+    assert output.count("benign") + output.count("malignant") >= 29

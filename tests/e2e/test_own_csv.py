@@ -11,6 +11,8 @@ import pytest
 
 ROWS = 400
 
+pytestmark = pytest.mark.slow
+
 
 def leaving(number, draw):
     """Whether a customer leaves, in the words and the layout of a spreadsheet's export."""

@@ -5,12 +5,15 @@ import io
 import json
 
 import numpy as np
+import pytest
 import template_project
 from PIL import Image
 from sklearn.datasets import load_digits, load_iris
 
 DIGITS = load_digits()
 IRIS = load_iris(as_frame=True)
+
+pytestmark = pytest.mark.slow
 
 
 def ask(stack, name, body, content_type="application/json"):

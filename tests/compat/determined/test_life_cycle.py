@@ -120,6 +120,7 @@ def test_a_trial_that_ignores_the_wish_to_stop_is_killed_after_the_timeout(run, 
     wait_for(lab, experiment, "CANCELED", 10)
 
 
+@pytest.mark.seed("S2-14")
 def test_startup_hook_environment_and_clean_code(run, lab, tmp_path):
     folder = lab.context_of(
         tmp_path / "code",

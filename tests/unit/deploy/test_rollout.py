@@ -261,6 +261,7 @@ def test_the_output_of_training_is_no_input_of_rollout(roll_out, source):
         roll_out()
 
 
+@pytest.mark.seed("S2-33")
 def test_the_command_reads_its_surroundings(cluster, source, config_file, tmp_path, monkeypatch, capsys):
     cluster.moves = [report("r1", "r1")]
     surroundings = {"PACH_JOB_ID": JOB, "model_COMMIT": COMMIT, "KSERVE_NAMESPACE": "models"}
@@ -277,6 +278,7 @@ def test_the_command_reads_its_surroundings(cluster, source, config_file, tmp_pa
     assert "model_COMMIT is not set" in capsys.readouterr().err
 
 
+@pytest.mark.seed("S2-41")
 @pytest.mark.parametrize(("flag", "waits"), [("--wait", True), ("--no-wait", False)])
 def test_wait_is_a_real_boolean(monkeypatch, source, flag, waits):
     seen = []

@@ -93,6 +93,7 @@ def files(tmp_path):
     }
 
 
+@pytest.mark.seed("S2-18", "S2-34", "S2-36")
 def test_the_network_is_scripted_and_served_by_the_handler(build_files, files, monkeypatch):
     monkeypatch.setenv(FORCE, "1")
     output, document, _ = build_files(files, given=Given("line_handler.py", ["extra"]))

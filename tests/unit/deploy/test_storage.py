@@ -132,6 +132,7 @@ def files(tmp_path):
     return archive, config
 
 
+@pytest.mark.seed("S2-08")
 def test_the_config_goes_last_and_the_content_arrives(bucket, server, files):
     storage.save_to_bucket(bucket, PREFIX, *files, DIGEST)
     names = ("model-store/customer-churn-v3.mar", "archive.sha256", "config/config.properties")

@@ -77,6 +77,7 @@ def _no_pauses(monkeypatch):
     monkeypatch.setattr(data, "RETRY_PAUSES", (0, 0))
 
 
+@pytest.mark.seed("S2-15")
 def test_of_the_first_commit_every_file_is_new(tmp_path, contract):
     client = Commits({FIRST: {"/a.csv": b"1", "/sub/b.csv": b"2"}})
     files = data.download(source(branch=FIRST), tmp_path, contract, client)

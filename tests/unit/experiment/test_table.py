@@ -171,6 +171,7 @@ def test_unknown_categories_pass_where_the_contract_allows_them(write_csv, contr
     assert table.read(write_csv(HEADER, (12, "silver", 1, 1)), contract).columns["plan"] == ["silver"]
 
 
+@pytest.mark.seed("S2-19")
 def test_several_files_are_one_table(write_csv, contract):
     files = {
         "/b.csv": write_csv(HEADER, GOOD, name="b.csv"),

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -70,3 +73,9 @@ def test_a_folder_without_the_file_is_none(tmp_path):
     (tmp_path / "model.yaml").write_text("a: [")
     with pytest.raises(BadModelFile, match="cannot be read as YAML"):
         read(tmp_path)
+
+
+def test_the_guide_names_every_key_with_its_default():
+    guide = (Path(__file__).parents[3] / "docs" / "your-own-model.md").read_text()
+    document = yaml.safe_load(re.search(r"```yaml\n(.*?)```", guide, re.DOTALL)[1])
+    assert parse({**document, "description": ""}, "guide") == parse({"name": "tumours"}, "defaults")

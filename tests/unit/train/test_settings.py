@@ -25,6 +25,7 @@ def test_defaults():
     assert read.pach_token is None
 
 
+@pytest.mark.seed("S2-25")
 def test_options_and_environment():
     options = [
         *OPTIONS,

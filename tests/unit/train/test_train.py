@@ -76,6 +76,7 @@ def test_a_later_commit_goes_on_from_the_last_version_with_the_current_code(job,
     assert (info["version"], info["source_version"], info["previous_commit"]) == (2, 1, EARLIER)
 
 
+@pytest.mark.seed("S2-17")
 def test_not_incremental_is_afresh_on_everything(job, commits, master, churn_csv):
     master.add_version("customer-churn", EARLIER, data_commit=EARLIER)
     commits.commits[JOB] = (JOB, {"/data_part1.csv": churn_csv[0]})
