@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 
 from betterproto.lib.google.protobuf import Empty
+from google.protobuf.json_format import ParseDict
 from pachyderm_sdk.api import pps
 
 from pdk.base.errors import InvalidArgument
@@ -25,6 +26,7 @@ from pdk.pachyderm.api.pps_requests import (
 )
 from pdk.pachyderm.api.server import RpcCall, rpc
 from pdk.pachyderm.api.spec_json import canonicalise, decode, render
+from pdk.pachyderm.api.templates import pipelines_of, render_template
 from pdk.pachyderm.api.wire import Wire
 from pdk.pachyderm.pfs.types import DEFAULT_PROJECT
 from pdk.pachyderm.pps.datum_values import file_infos
@@ -75,6 +77,17 @@ class PpsService:
             request.create_pipeline_request_json, request.update, request.reprocess, request.dry_run
         )
         return self._wire[pps.CreatePipelineV2Response](effective_create_pipeline_request_json=effective)
+
+    @rpc("RenderTemplate")
+    def render_template(self, request: pps.RenderTemplateRequest, call: RpcCall) -> pps.RenderTemplateResponse:
+        """Evaluate a jsonnet template: its JSON, and the pipelines it gives; nothing is created."""
+        text = render_template(request.template, request.args)
+        descriptor = self._wire.descriptor(pps.CreatePipelineRequest)
+        specs = [
+            ParseDict(canonicalise(decode(each), descriptor), self._wire[pps.CreatePipelineRequest]())
+            for each in pipelines_of(text)
+        ]
+        return self._wire[pps.RenderTemplateResponse](json=text, specs=specs)
 
     @rpc("InspectPipeline")
     def inspect_pipeline(self, request: pps.InspectPipelineRequest, call: RpcCall) -> pps.PipelineInfo:
