@@ -117,3 +117,23 @@ def test_a_folder_that_cannot_be_used_makes_nothing(module_stack, folder):
         "is not pipeline nothing-train of project nothing" in module_stack.pdk("apply", str(folder), check=False).stderr
     )
     assert [info.project.name for info in systems.pachyderm.pfs.list_project()] == before
+
+
+def test_delete_undoes_it_and_leaves_others_alone(module_stack, folder):
+    systems = module_stack.systems()
+    for name in ("gone", "stays"):
+        (folder / "model.yaml").write_text(f"name: {name}\n")
+        module_stack.pdk("apply", str(folder), "--regenerate")
+    assert module_stack.pdk("delete", "project", "gone", "--all", check=False).returncode != 0  # nobody said yes
+    said = module_stack.pdk("delete", "project", "gone", "--all", "--yes").stdout
+    for what in ("pipeline gone-train", "repo gone-data", "repo gone-code", "secret gone-secret", "project gone"):
+        assert f"{what} deleted" in said
+    assert "stays" not in said
+    assert "gone" not in [info.project.name for info in systems.pachyderm.pfs.list_project()]
+    assert "gone" not in [each.name for each in systems.determined.get_workspace("pdk").list_projects()]
+    assert "stays-train" in [info.pipeline.name for info in systems.pachyderm.pps.list_pipeline()]
+    assert "stays-secret" in [info.secret.name for info in systems.pachyderm.pps.list_secret().secret_info]
+    again = module_stack.pdk("delete", "project", "gone", "--all", "--yes", check=False)
+    assert (again.returncode, "project 'gone' does not exist" in again.stderr) == (1, True)
+    (folder / "model.yaml").write_text("name: gone\n")
+    assert "project gone created" in module_stack.pdk("apply", str(folder), "--regenerate").stdout

@@ -109,3 +109,15 @@ def test_a_second_file_makes_a_second_version_of_that_model_alone(module_stack, 
     for name in TABLES:
         assert f"{systems.namespace}/{name}" in status
         assert len(answers(module_stack, name, models / f"{name}-2.csv")) == ROWS
+
+
+@pytest.mark.timeout(300)
+def test_deleting_one_takes_all_of_it_and_the_others_go_on(module_stack, models):
+    said = module_stack.pdk("delete", "project", "trees", "--all", "--yes").stdout
+    for what in ("InferenceService trees", "model trees", "project trees"):
+        assert f"{what} deleted" in said
+    systems = module_stack.systems()
+    assert systems.determined.list_experiments(labels=["trees-train"]) == []
+    refused = module_stack.pdk("predict", "trees", "-f", str(models / "trees-1.csv"), check=False)
+    assert "no model 'trees' is served" in refused.stderr
+    assert len(answers(module_stack, "rents", models / "rents-1.csv")) == ROWS

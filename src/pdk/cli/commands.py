@@ -115,9 +115,13 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
         },
     ),
     "delete": GroupEntry(
-        "Delete a file, repo or pipeline.",
+        "Delete a file, repo, pipeline or project.",
         "pdk delete file data@master:a.csv",
         {
+            "project": CommandEntry(
+                "pdk.cli.projects:delete_project",
+                "Delete a project; with --all, everything in it on the three systems.",
+            ),
             "file": CommandEntry(f"{FILES}:delete_file", "Delete a file as one commit; earlier commits keep it."),
             "repo": CommandEntry(f"{OBJECTS}:delete_repo", "Delete a repo with all its commits."),
             "pipeline": CommandEntry(f"{OBJECTS}:delete_pipeline", "Delete a pipeline with its jobs and output."),

@@ -1,12 +1,14 @@
-"""Commands on a model's folder, and asking its model."""
+"""Commands on a model's folder, asking its model, and undoing it all."""
 
 import json
 from pathlib import Path
 
 import click
+from pachyderm_sdk.api import pfs
 
 from pdk.cli import connect, printing, systems
 from pdk.cli.stack import load_settings
+from pdk.projects import delete as deleting
 from pdk.projects import model_file
 from pdk.projects import predict as asking
 from pdk.projects.apply import Target
@@ -134,3 +136,26 @@ def predict(name: str | None, path: Path, local: Path | None, probabilities: boo
         click.echo(json.dumps(answer, ensure_ascii=False))
         return
     click.echo(printing.table(*asking.table_of(asking.rows_of(body), answer["predictions"])))
+
+
+@click.command("project")
+@click.argument("name")
+@click.option("--all", "everything", is_flag=True, help="With its pipelines, repos, secrets, models and what serves.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete_project(name: str, everything: bool, yes: bool) -> None:
+    """Delete a project; with --all, everything in it on the three systems.
+
+    Example: pdk delete project churn --all
+    """
+    client, settings = connect.pachd(), load_settings()
+    if not everything:
+        client.pfs.delete_project(project=pfs.Project(name=name))
+        return
+    found = deleting.find(client, name)
+    for line in found.lines():
+        click.echo(line)
+    if not yes:
+        click.confirm(f"Delete project {name} with all of this?", abort=True)
+    there = (systems.determined(settings), systems.cluster(settings), systems.namespace(settings))
+    for line in deleting.delete(found, client, *there):
+        click.echo(line)
