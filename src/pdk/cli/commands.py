@@ -43,6 +43,10 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
         "pdk.cli.projects:apply",
         "Set a model's folder up: projects, repos, secret, service account, code, pipelines; as often as you like.",
     ),
+    "check": CommandEntry(
+        "pdk.cli.projects:check",
+        "Say what would stop training, build or rollout of a model's folder; exit status 1 if anything would.",
+    ),
     "predict": CommandEntry("pdk.cli.projects:predict", "Ask a model for the rows of a file."),
     "put": GroupEntry(
         "Put files into a repo.",

@@ -8,6 +8,7 @@ from pachyderm_sdk.api import pfs
 
 from pdk.cli import connect, printing, systems
 from pdk.cli.stack import load_settings
+from pdk.projects import check as checking
 from pdk.projects import delete as deleting
 from pdk.projects import model_file
 from pdk.projects import predict as asking
@@ -159,3 +160,21 @@ def delete_project(name: str, everything: bool, yes: bool) -> None:
     there = (systems.determined(settings), systems.cluster(settings), systems.namespace(settings))
     for line in deleting.delete(found, client, *there):
         click.echo(line)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("tables", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
+def check(folder: Path, tables: tuple[Path, ...]) -> None:
+    """Say what would stop training, build or rollout of a model's folder; exit status 1 if anything would.
+
+    Example: pdk check churn customers.csv
+    """
+    problems, right = checking.check(folder, tables)
+    for line in right:
+        click.echo(f"ok  {line}")
+    for line in problems:
+        click.echo(f"!!  {line}")
+    if problems:
+        raise click.exceptions.Exit(1)
+    click.echo(f"nothing stops {folder}")
