@@ -19,8 +19,10 @@ never an empty success.
 ## How it differs from a cluster
 
 - One machine: user code is a child process in a private mount namespace with a real `/pfs`, not a container. An
-  image's name is mapped to a folder and an environment (`[images]` in `config.toml`; the images of this repository
-  are mapped already); an image that is not mapped runs with this machine's tools, and the job's log says so.
+  image's name is mapped to a folder, of which each try gets a copy, and an environment (`pdk image set`, or `[images]`
+  in `config.toml`; the closest of `registry/name:tag`, `name:tag` and `name` counts; the images of this repository
+  are mapped already). An image that is not mapped runs with this machine's tools in an empty folder, and the job's
+  log says so. In either folder `pfs` leads to `/pfs`.
 - Without mount namespaces `/pfs` is a scratch folder and `PFS_ROOT` says where; secrets with `mount_path` are refused
   then.
 - Commits go from STARTED to FINISHED at once; there is no background compaction.

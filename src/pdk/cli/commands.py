@@ -131,6 +131,21 @@ COMMANDS: Mapping[str, CommandEntry | GroupEntry] = {
             "pipeline": CommandEntry(f"{OBJECTS}:delete_pipeline", "Delete a pipeline with its jobs and output."),
         },
     ),
+    "image": GroupEntry(
+        "Say what runs in place of an image.",
+        "pdk image set x/pdk:train-v1 container/train",
+        {
+            "list": CommandEntry(
+                "pdk.cli.images:list_images",
+                "List what stands in for images; an image that is not listed runs with this machine's own tools.",
+            ),
+            "set": CommandEntry(
+                "pdk.cli.images:set_image",
+                "Let a folder stand in for an image, named as closely as needed: registry/name:tag, name:tag, or name.",
+            ),
+            "delete": CommandEntry("pdk.cli.images:delete_image", "Forget what `pdk image set` said of an image."),
+        },
+    ),
     "start": GroupEntry(
         "Start a stopped pipeline.",
         "pdk start pipeline train",

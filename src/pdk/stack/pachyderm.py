@@ -1,10 +1,11 @@
 """Composes pachd: storage, pfs, pps, the gRPC server, the S3 gateway. Imported by `serve` only when pachd is served."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from pdk.base import ids
-from pdk.base.shipped import shipped_folder
+from pdk.base.errors import InvalidArgument
 from pdk.db.database import Database
 from pdk.pachyderm.api.admin import AdminService
 from pdk.pachyderm.api.files import FileService
@@ -21,12 +22,11 @@ from pdk.pachyderm.pps.settings import PpsSettings
 from pdk.pachyderm.store import pfs_schema, pps_schema
 from pdk.process.child import SubprocessLauncher
 from pdk.reconcile.changes import Changes
-from pdk.stack import clients
+from pdk.stack import clients, images
 from pdk.stack.settings import Settings
 from pdk.storage.filesets import FileSetStorage
 
-# The images of the pipelines that pdk ships, and their folders below `containers/`.
-CONTAINERS = {"pdk-train": "train", "pdk-deploy": "deploy"}
+logger = logging.getLogger(__name__)
 
 
 class Pachd:
@@ -79,14 +79,31 @@ def image_map(settings: Settings) -> ImageMap:
     The interpreter's folder comes first on PATH, so `python` in a pipeline spec is the one with the clients; KUBECONFIG
     stands in for the service account a pod would have.
     """
-    containers = shipped_folder() / "containers"
-    folders = {name: str(containers / folder) for name, folder in CONTAINERS.items()}
+    fixed = {**images.shipped(), **settings.images}
+    known: dict[str, images.ImageEntry] = {}
+
+    def entries() -> Mapping[str, ImageTarget]:
+        try:
+            known_now = images.read(settings.home)
+        except InvalidArgument as error:
+            logger.error("%s: going on with what was read before", error)
+            known_now = dict(known)
+        known.clear()
+        known.update(known_now)
+        return {name: _target(entry, settings) for name, entry in {**fixed, **known}.items()}
+
+    return ImageMap(entries)
+
+
+def _target(entry: images.ImageEntry, settings: Settings) -> ImageTarget:
+    interpreters = Path(entry.python or settings.python).parent
     environment = {
-        "PATH": f"{Path(settings.python).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": f"{interpreters}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "KUBECONFIG": str(settings.kubeconfig),
     }
-    targets = {name: ImageTarget(Path(folder), environment) for name, folder in {**folders, **settings.images}.items()}
-    return ImageMap(targets)
+    if entry.trust_checkpoints:
+        environment["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
+    return ImageTarget(Path(entry.folder), {**environment, **entry.env}, trusts_checkpoints=entry.trust_checkpoints)
 
 
 def _cluster_id(path: Path) -> str:

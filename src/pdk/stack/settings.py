@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pdk.base.errors import InvalidArgument
+from pdk.stack.images import ImageEntry, entry_of
 
 SYSTEMS = ("pachyderm", "determined", "kserve")
 ENVIRONMENT_PREFIX = "PDK_"
@@ -25,7 +26,7 @@ class BadSettings(InvalidArgument):
 class Settings:
     """Every setting; ports may be 0 (a free one is taken and told in the run file).
 
-    `images` maps an image's name without registry and tag to the folder whose code runs in its place.
+    `images` maps an image's name, as closely as it is given, to what runs in its place.
     """
 
     home: Path
@@ -41,7 +42,7 @@ class Settings:
     omp_threads: int = 1
     max_concurrent_trials: int = 1
     load_timeout_seconds: float = 180.0
-    images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, ImageEntry] = field(default_factory=dict)
 
     @property
     def run_dir(self) -> Path:
@@ -101,9 +102,12 @@ def _overlay(settings: Settings, values: Mapping[str, Any], where: str) -> Setti
 
 def _convert(name: str, value: Any, default: Any, where: str) -> Any:
     if isinstance(default, Mapping):
-        if not (isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values())):
+        if not isinstance(value, Mapping):
             raise BadSettings(f"{where}: {name} must be a table of image name = folder")
-        return {**default, **value}
+        try:
+            return {**default, **{image: entry_of(each, f"{where}: {name}.{image}") for image, each in value.items()}}
+        except InvalidArgument as error:
+            raise BadSettings(str(error)) from error
     try:
         return type(default)(value)
     except (TypeError, ValueError) as error:

@@ -9,6 +9,8 @@ import threading
 import pytest
 
 from pdk.stack import determined, kserve, pachyderm
+from pdk.stack import images as stack_images
+from pdk.stack.images import ImageEntry
 from pdk.stack.settings import Settings
 
 SYSTEMS = {"pachyderm": pachyderm, "determined": determined, "kserve": kserve}
@@ -72,9 +74,19 @@ def test_pachd_keeps_its_cluster_id_and_tells_clients_its_address(tmp_path):
 
 
 def test_an_image_is_the_folder_of_its_container_unless_the_settings_say_otherwise(tmp_path):
-    images = pachyderm.image_map(settings_of(tmp_path, images={"mine": "/mine", "pdk-train": "/other"}))
+    entries = {"mine": ImageEntry("/mine"), "pdk-train": ImageEntry("/other", python="/opt/x/bin/python")}
+    images = pachyderm.image_map(settings_of(tmp_path, images=entries))
     assert str(images.resolve("registry.example/pdk-deploy:0.1.0").cwd).endswith("containers/deploy")
     assert str(images.resolve("mine").cwd) == "/mine"
+    assert images.resolve("pdk-train:0.1.0").env["PATH"].startswith("/opt/x/bin:")
+    trusted = ImageEntry("/old", env={"A": "b"}, trust_checkpoints=True)
+    stack_images.write(tmp_path, {"x/pdk:train-v1": trusted})  # while it runs
+    target = images.resolve("x/pdk:train-v1")
+    assert (str(target.cwd), target.env["A"], target.env["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"]) == ("/old", "b", "1")
+    (tmp_path / "images.json").write_text("{")
+    assert str(images.resolve("x/pdk:train-v1").cwd) == "/old"  # what was read before goes on
+    (tmp_path / "images.json").unlink()
+    assert images.resolve("x/pdk:train-v1") is None
     assert str(images.resolve("pdk-train:0.1.0").cwd) == "/other"
 
 

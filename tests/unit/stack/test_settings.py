@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from pdk.stack import clients, runfile
+from pdk.stack.images import ImageEntry
 from pdk.stack.serve import PORT_SETTINGS
 from pdk.stack.settings import BadSettings, load
 
@@ -16,7 +17,7 @@ def test_file_and_environment_override_the_defaults(tmp_path):
     (tmp_path / "config.toml").write_text('pachd_port = 1\nmaster_port = 2\n[images]\n"my-train" = "/code"\n')
     settings = load({"PDK_HOME": str(tmp_path), "PDK_MASTER_PORT": "3"})
     assert (settings.pachd_port, settings.master_port, settings.s3_port) == (1, 3, 30600)
-    assert settings.images == {"my-train": "/code"}
+    assert settings.images == {"my-train": ImageEntry("/code")}
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,25 @@ def test_a_server_whose_port_is_taken_ends_and_names_the_setting_that_changes_it
     assert port in result.stderr
     assert PORT_SETTINGS[system][0] in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_an_image_is_a_folder_or_a_table(tmp_path):
+    entry = '{folder = "/code", python = "/x/python", env = {A = "b"}, trust_checkpoints = true}'
+    (tmp_path / "config.toml").write_text(f'[images]\n"x/pdk:train-v1" = {entry}\n')
+    images = load({"PDK_HOME": str(tmp_path)}).images
+    assert images == {"x/pdk:train-v1": ImageEntry("/code", "/x/python", {"A": "b"}, True)}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("3", "must be a folder, or a table with a folder"),
+        ('{python = "/x"}', "must be a folder, or a table with a folder"),
+        ('{folder = "/x", pyhton = "/y"}', "unknown key 'pyhton'; known: folder, python"),
+        ('{folder = "/x", trust_checkpoints = "yes"}', "trust_checkpoints = 'yes' is not a bool"),
+    ],
+)
+def test_an_image_that_is_neither_is_named(tmp_path, value, reason):
+    (tmp_path / "config.toml").write_text(f"[images]\nmine = {value}\n")
+    with pytest.raises(BadSettings, match=r"images\.mine.*" + reason):
+        load({"PDK_HOME": str(tmp_path)})

@@ -74,6 +74,15 @@ def new_scratch(parent: Path, mounted: bool = True) -> Iterator[Scratch]:
         remove_tree(scratch.root)
 
 
+def copy_folder(source: Path, target: Path, but: Path) -> None:
+    """Copy what a folder holds, links as they are; of `but`, which may lie in it, nothing: the copy would never end."""
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if Path(folder, name) == but]
+
+    shutil.copytree(source.resolve(), target, symlinks=True, ignore=left_out, dirs_exist_ok=True)
+
+
 def remove_tree(root: Path) -> None:
     """Remove a folder user code wrote to, even where it took away its own write permission."""
     try:

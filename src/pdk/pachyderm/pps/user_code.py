@@ -6,6 +6,8 @@ where the machine allows no namespaces, `PFS_ROOT` says where it is instead.
 
 import collections
 import contextlib
+import re
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from pdk.pachyderm.pps.environment import base_environment, datum_environment, j
 from pdk.pachyderm.pps.images import ImageMap, ImageTarget
 from pdk.pachyderm.pps.logs import DatumLog
 from pdk.pachyderm.pps.running import RunningJob
-from pdk.pachyderm.pps.scratch import PFS, Scratch, new_scratch
+from pdk.pachyderm.pps.scratch import PFS, Scratch, copy_folder, new_scratch
 from pdk.pachyderm.pps.secrets import SecretMask, Secrets
 from pdk.pachyderm.pps.settings import Address, PpsSettings
 from pdk.pachyderm.pps.types import Datum, Job, PipelineInfo, PipelineSpec, SecretMount
@@ -28,6 +30,8 @@ from pdk.process.child import Child, ChildSpec, Launcher, Mount
 # How much of the end of each stream is kept to say why user code failed: lines, and characters of a reason.
 LAST_LINES = 12
 MAX_CAUSE = 2000
+# A line that says why a program ended: the last of a Python traceback, or an error a command prints.
+CAUSE = re.compile(r"(?:[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Failed)|error|fatal|[\w./-]+: error)\b:? ?")
 
 
 class UserCodeFailed(Exception):
@@ -127,8 +131,24 @@ class UserCode:
         """Return what is the same for every command of a try."""
         mounts = [Mount(scratch.pfs, PFS), *self._target.mounts, *secret_mounts] if scratch.mounted else []
         working_dir = self._job.spec.transform.working_dir
-        cwd = Path(working_dir) if working_dir else self._target.cwd or scratch.work
+        cwd = Path(working_dir) if working_dir else self._work(scratch)
         return ChildSpec(marker="", argv=(), env=env, cwd=cwd, mounts=mounts)
+
+    def _work(self, scratch: Scratch) -> Path:
+        """A working folder of this try alone: a copy of the image's, in which `pfs` leads to /pfs as in a container."""
+        if self._target.cwd is not None:
+            image = self._job.spec.transform.image
+            try:
+                copy_folder(self._target.cwd, scratch.work, scratch.root.parent)
+            except shutil.Error as error:
+                _, _, reason = error.args[0][0]  # of what may be thousands
+                raise FailedPrecondition(f"the folder of image {image} cannot be copied: {reason}") from error
+            except OSError as error:
+                raise FailedPrecondition(f"the folder of image {image} cannot be copied: {error}") from error
+        link = scratch.work / "pfs"
+        if not link.exists():
+            link.symlink_to(scratch.pfs_root)
+        return scratch.work
 
     def describe(self) -> list[str]:
         """Say, for the log, what runs in place of the image and what of the transform has no effect here."""
@@ -185,7 +205,7 @@ class Try:
         if status is None:
             self._raise_timeout(printed)
         elif status != 0 and status not in self._job.spec.transform.accept_return_code:
-            raise UserCodeFailed(printed.explain(exit_text(status)))
+            raise UserCodeFailed(printed.explain(exit_text(status)) + self._hint(printed))
 
     def _start(self, cmd: Sequence[str], stdin: Sequence[str], on_line: Callable[[str, str], None]) -> Child:
         spec = replace(
@@ -213,6 +233,16 @@ class Try:
             child.kill()
             child.wait()
         return status
+
+    def _hint(self, printed: "LastLines") -> str:
+        """What to do about a failure that this machine's torch causes."""
+        target = self._at.images.resolve(self._job.spec.transform.image)
+        if target is None or target.trusts_checkpoints or not printed.says("Weights only load failed"):
+            return ""
+        return (
+            "\nhint: torch 2.6 and later read no pickled checkpoints; if these come from your own training, "
+            f"allow it: pdk image set {self._job.spec.transform.image} {target.cwd} --trust-checkpoints"
+        )
 
     def _raise_timeout(self, printed: "LastLines") -> None:
         if self._job.deadline is not None and time.monotonic() >= self._job.deadline:
@@ -251,10 +281,24 @@ class LastLines:
         if text.strip():
             self._lines[stream].append(text)
 
+    def says(self, text: str) -> bool:
+        """Whether a text was printed lately."""
+        return any(text in line for lines in self._lines.values() for line in lines)
+
     def explain(self, what: str) -> str:
-        """Return `what` with the last lines of stderr, or else of stdout; at most MAX_CAUSE characters of them."""
-        lines = self._lines["stderr"] or self._lines["stdout"]
-        text = "\n".join(lines)
-        if len(text) > MAX_CAUSE:
-            text = "..." + text[-MAX_CAUSE:]
-        return f"{what}: {text}" if text else f"{what}, nothing was printed"
+        """Return `what` with the cause first: the last exception or error line of stderr, or else of stdout.
+
+        What was printed after it follows, then what came before; at most MAX_CAUSE characters of all that.
+        """
+        lines = list(self._lines["stderr"] or self._lines["stdout"])
+        if not lines:
+            return f"{what}, nothing was printed"
+        causes = [index for index, line in enumerate(lines) if CAUSE.match(line)]
+        start = causes[-1] if causes else 0
+        text = "\n".join(lines[start:])
+        text = text if len(text) <= MAX_CAUSE else text[:MAX_CAUSE] if causes else "..." + text[-MAX_CAUSE:]
+        before = "\n".join(lines[:start])
+        room = MAX_CAUSE - len(text)
+        if before and room > 0:
+            text += "\nbefore that: " + (before if len(before) <= room else "..." + before[-room:])
+        return f"{what}: {text}"

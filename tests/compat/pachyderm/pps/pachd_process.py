@@ -33,7 +33,9 @@ class Pachd:
         self.changes = Changes()
         self.storage = FileSetStorage(root / "storage", self.db)
         self.pfs = Pfs(self.db, self.storage, self.changes)
-        images = ImageMap({"mapped": ImageTarget(cwd=root, env={"FROM_IMAGE": "yes"})})
+        mapped = {"mapped": ImageTarget(cwd=root / "image", env={"FROM_IMAGE": "yes"})}
+        (root / "image").mkdir(exist_ok=True)
+        images = ImageMap(lambda: mapped)
         self.marker_prefix = f"pdk-test-pps-{root}/"
         settings = PpsSettings(root / "pps", self.marker_prefix, **settings)
         self.pps = Pps(self.db, self.pfs, self.changes, SubprocessLauncher(), images, settings)

@@ -84,8 +84,8 @@ class Bench:
         )  # fmt: skip
         settings = PpsSettings(self.root, f"pdk-test-{os.getpid()}/", PATH)
         surroundings = Surroundings(
-            Files(), SubprocessLauncher(), ImageMap(self.images), self.secrets, settings, Address("127.0.0.1", 1234),
-            self.no_namespace,
+            Files(), SubprocessLauncher(), ImageMap(lambda: self.images), self.secrets, settings,
+            Address("127.0.0.1", 1234), self.no_namespace,
         )  # fmt: skip
         self.context = JobContext(
             Job(parsed.pipeline, "job1"), info, parsed, self.running, SecretMask([b"hunter2hunter2"]), deadline
@@ -261,14 +261,75 @@ def test_a_mapped_image_gives_folder_and_environment(bench, tmp_path):
 
 
 def test_an_unmapped_image_runs_in_an_empty_folder_and_is_said_to(bench):
-    bench.run(["/bin/sh"], ["ls -A"])
-    assert bench.log.lines == []
+    bench.run(["/bin/sh"], ["ls -A; pwd"])
+    assert bench.log.lines[0] == "pfs"
+    assert bench.log.lines[1].startswith(str(bench.root / "scratch"))
     bench.no_namespace = "switched off"
     lines = bench.code({"image": "ubuntu:20.04", "user": "nobody"}).describe()
     assert "ubuntu:20.04 was not used" in lines[0]
     assert "map the image" in lines[0]
     assert lines[1].startswith("user nobody was not used")
     assert "switched off" in lines[2]
+
+
+def test_each_job_works_in_a_copy_of_the_images_folder(bench, tmp_path):
+    folder = tmp_path / "container"
+    folder.mkdir()
+    (folder / "code.txt").write_text("v1")
+    bench.images["mine"] = ImageTarget(cwd=folder)
+    script = ['cat code.txt left.txt > "$PFS_ROOT/out/seen"; echo v2 > code.txt; echo x > left.txt']
+    for _ in range(2):
+        assert bench.run(["/bin/sh"], script, transform={"image": "mine", "accept_return_code": [1]}) == {"seen": "v1"}
+    assert [path.name for path in folder.iterdir()] == ["code.txt"]
+    assert (folder / "code.txt").read_text() == "v1"
+
+
+@needs_namespaces
+def test_pfs_resolves_relatively_as_in_a_containers_root(bench):
+    assert bench.run(["/bin/sh"], ["echo y > pfs/out/made"]) == {"made": "y\n"}
+
+
+def test_a_folder_that_holds_the_scratch_folder_is_copied_without_it(bench):
+    (bench.root / "code.txt").write_text("v1")
+    bench.images["mine"] = ImageTarget(cwd=bench.root)
+    assert bench.run(["/bin/sh"], ['cat code.txt > "$PFS_ROOT/out/seen"'], transform={"image": "mine"}) == {
+        "seen": "v1"
+    }
+
+
+def test_a_folder_that_is_gone_is_named(bench, tmp_path):
+    bench.images["mine"] = ImageTarget(cwd=tmp_path / "gone")
+    with pytest.raises(FailedPrecondition, match="the folder of image mine cannot be copied"):
+        bench.run(["true"], transform={"image": "mine"})
+
+
+def test_torch_that_refuses_a_pickle_is_told_how_to_be_allowed(bench, tmp_path):
+    bench.images["mine"] = ImageTarget(cwd=tmp_path / "image")
+    (tmp_path / "image").mkdir()
+    script = ["echo '_pickle.UnpicklingError: Weights only load failed. more' >&2; exit 1"]
+    with pytest.raises(UserCodeFailed, match=r"hint: torch 2.6 .*pdk image set mine .* --trust-checkpoints"):
+        bench.run(["/bin/sh"], script, transform={"image": "mine"})
+    bench.images["mine"] = ImageTarget(cwd=tmp_path / "image", trusts_checkpoints=True)
+    with pytest.raises(UserCodeFailed) as failed:
+        bench.run(["/bin/sh"], script, transform={"image": "mine"})
+    assert "hint" not in str(failed.value)
+
+
+def test_the_cause_comes_first():
+    lines = LastLines()
+    for line in (
+        "Traceback (most recent call last):",
+        '  File "x.py", line 1',
+        "ValueError: no rows",
+        "UserWarning: old",
+    ):
+        lines.add("stderr", line)
+    assert lines.explain("exit status 1").splitlines() == [
+        "exit status 1: ValueError: no rows",
+        "UserWarning: old",
+        "before that: Traceback (most recent call last):",
+        '  File "x.py", line 1',
+    ]
 
 
 def secret_file(**data):
