@@ -25,6 +25,8 @@ What is not listed answers 501 with the error object of the original (`Unimpleme
 ## How it differs from a cluster
 
 - One machine is the one agent, one slot is room for one trial; `slots_per_trial` above 1 is refused.
+  A `resource_pool` of another cluster runs in the one pool here; the trial's log and the experiment's description say
+  so.
 - Searchers: `single`, `random`, `grid`. Checkpoint storage: `shared_fs`, `directory`. Other ones are refused by name.
 - A trial is a child process with Determined's own harness in a private mount namespace, not a container:
   `environment.image` and the settings of clusters (`pod_spec`, `slurm`, `pbs`, ports, devices) are accepted and have

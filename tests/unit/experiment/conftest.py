@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parents[3]
 for folder in ("experiment", "sample-data", "containers/deploy"):
     sys.path.append(str(ROOT / folder))
 
+# Here, not where it is used: other tests bring a module of this name, and take it away again.
+import model_def  # noqa: E402
+
 CONFIG = yaml.safe_load((ROOT / "experiment" / "const.yaml").read_text())
 
 CONTRACT = {
@@ -73,7 +76,7 @@ def run_trial(tmp_path, monkeypatch, capfd):
         logging.getLogger("determined").setLevel(logging.INFO)
         before = set((tmp_path / "store").rglob("state_dict.pth"))
         with pytorch.init(hparams=hyperparameters, exp_conf=config, enable_tensorboard_logging=False) as context:
-            trial = importlib.import_module("model_def").TabularTrial(context)
+            trial = model_def.TabularTrial(context)
             scores = {}
             report = context._core.train.report_validation_metrics
             monkeypatch.setattr(

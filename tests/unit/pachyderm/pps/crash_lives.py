@@ -69,7 +69,7 @@ class Life:
         changes = Changes()
         self.pfs = Pfs(self.db, FileSetStorage(root / "storage", self.db), changes)
         settings = PpsSettings(root / "pps", f"pdk-test-lives-{root}/")
-        self.pps = Pps(self.db, self.pfs, changes, SubprocessLauncher(), ImageMap({}), settings)
+        self.pps = Pps(self.db, self.pfs, changes, SubprocessLauncher(), ImageMap(dict), settings)
         self.pps.start("127.0.0.1", 1)
 
     def wait_all(self, set_id):
