@@ -1,7 +1,7 @@
 """Put a trained model into service: the two commands of the deployment and the rollout pipeline.
 
-    python deploy.py build   --deployment-name customer-churn
-    python deploy.py rollout --deployment-name customer-churn --service-account-name pach-deploy
+    python deploy.py build   --deployment-name NAME
+    python deploy.py rollout --deployment-name NAME --service-account-name pach-deploy
 
 `build` turns the checkpoint of the training pipeline into a TorchServe archive that is known to answer, and stores it
 in the job's output commit or in a bucket. `rollout` runs on that finished commit, points the InferenceService at it

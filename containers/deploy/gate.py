@@ -1,6 +1,6 @@
 """Does this archive answer? Loads a .mar as a TorchServe worker does and sends it its example.
 
-    python gate.py customer-churn.mar customer-churn report.json generic 1
+    python gate.py NAME.mar NAME report.json generic 1
 
 Run by `deployment/archive.py` in a process of its own. Goes through TorchServe's own model loader and Service.
 `generic` or `own` says whose handler it is, the number is the batch size it will be served with.

@@ -142,3 +142,13 @@ def test_http_servers_listen_in_one_way():
     binding = re.compile(r"socket\(.*SOCK_STREAM|ThreadingHTTPServer|\.bind\(\(")
     others = [path for path in python_files("src") if binding.search(path.read_text())]
     assert others == [ROOT / "src/pdk/web/listening.py"]
+
+
+def test_the_containers_and_the_templates_know_no_model_by_name():
+    files = [path for folder in ("containers", "templates") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    texts = [path for path in files if "__pycache__" not in path.parts]
+    assert texts
+    for path in texts:
+        assert not re.search("churn|customer", path.read_text(), re.IGNORECASE), (
+            f"{path}: what is a model's own lies in its folder"
+        )
