@@ -142,7 +142,7 @@ def test_kserve_killed_in_the_middle_of_a_rollout(serving, small_data):
 def test_model_code_that_fails_is_told_and_changes_nothing(serving, small_data, module_quick_code):
     stack, systems, _ = serving
     served = answer(systems).data_commit
-    model = module_quick_code / "experiment" / "model.py"
+    model = module_quick_code / "experiment" / "network.py"
     good = model.read_text()
     model.write_text(good + "\n\nraise RuntimeError('the network is on strike')\n")
     commit_id = put(systems, small_data())
