@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pdk.base.errors import InvalidArgument, Unavailable
+from pdk.base.errors import InvalidArgument, NotFound, Unavailable
 from pdk.base.shipped import shipped_folder
 from pdk.projects.csv_file import MISSING, number
 
@@ -38,7 +38,7 @@ class Remote:
         return told if isinstance(told, dict) and "input" in told else None
 
     def ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Its answer. Raises InvalidArgument with its reason when it refuses, Unavailable when nobody answers."""
+        """Its answer. Raises InvalidArgument when it refuses, NotFound where none is served, Unavailable without an ingress."""
         headers = {"Host": self._host, "Content-Type": "application/json"}
         request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
         try:
@@ -196,7 +196,7 @@ def _refusal(error: urllib.error.HTTPError, name: str) -> Exception:
     except (ValueError, AttributeError):
         reason = text.strip()
     if error.code == 404:
-        return InvalidArgument(f"no model {name!r} is served: {reason}; `pdk status` shows what serves")
+        return NotFound(f"no model {name!r} is served: {reason}; `pdk status` shows what serves")
     if error.code == 503:
         return Unavailable(f"model {name!r} does not answer: {reason}; `pdk status` says why")
     return InvalidArgument(f"model {name!r} refuses ({error.code}): {reason}")
