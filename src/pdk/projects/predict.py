@@ -38,7 +38,7 @@ class Remote:
         return told if isinstance(told, dict) and "input" in told else None
 
     def ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Its answer. Raises InvalidArgument when it refuses, NotFound where none is served, Unavailable without an ingress."""
+        """Its answer. Raises InvalidArgument when it refuses, NotFound when none is served, or Unavailable."""
         headers = {"Host": self._host, "Content-Type": "application/json"}
         request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
         try:
